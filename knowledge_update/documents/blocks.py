@@ -1,0 +1,74 @@
+"""A document as blocks: headings, paragraphs, list items and table rows, in the order of reading."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Literal
+
+Kind = Literal["heading", "paragraph", "item", "row"]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A piece of a document.
+
+    Args:
+        kind: What it is.
+        text: Its text, white space folded; of a row `name: cell; name: cell`, so that it reads without its table.
+        level: Of a heading, 1 to 6; else 0.
+        cells: Of a row, its cells; else empty.
+        header: Of a row, the column names where the table has them.
+    """
+
+    kind: Kind
+    text: str
+    level: int = 0
+    cells: tuple[str, ...] = ()
+    header: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Document:
+    """A document as read.
+
+    Args:
+        id: Hash of its bytes.
+        doc_id: The file's stem, or the identity given in a `documents.jsonl`.
+        path: Where it was found, relative to the folder that was read.
+        title: Its title.
+        media_type: What it was read as.
+        blocks: Its content without the title.
+    """
+
+    id: str
+    doc_id: str
+    path: str
+    title: str
+    media_type: str
+    blocks: tuple[Block, ...]
+
+    @property
+    def language(self) -> str:
+        """`zh` when at least a fifth of the letters are Chinese characters, else `en`."""
+        letters = [character for block in self.blocks for character in block.text if character.isalpha()]
+        chinese = sum("\u4e00" <= character <= "\u9fff" for character in letters)
+        return "zh" if letters and chinese / len(letters) >= 0.2 else "en"
+
+
+def fold(text: str) -> str:
+    """Folds white space and takes control characters out, so that no document can steer a terminal or a page."""
+    text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]", "", text)
+    return re.sub(r"\s+", " ", text).strip()
+
+
+def row(cells: list[str], header: tuple[str, ...]) -> Block:
+    """A table row."""
+    named = zip_longest(header, cells, fillvalue="") if header else (("", cell) for cell in cells)
+    text = "; ".join(f"{name}: {cell}" if name else cell for name, cell in named if cell)
+    return Block("row", text, cells=tuple(cells), header=header)
+
+
+def document_id(data: bytes) -> str:
+    """The identity of a document: the hash of its bytes."""
+    return hashlib.sha256(data).hexdigest()[:16]

@@ -1,0 +1,126 @@
+"""Finding and reading documents: a folder, single files, or a `documents.jsonl`."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from knowledge_update.documents.blocks import Block, Document, document_id, fold
+from knowledge_update.documents.formats import FORMATS
+from knowledge_update.errors import DocumentError
+
+QUESTIONS_NAME = "questions.jsonl"
+DOCUMENTS_NAME = "documents.jsonl"
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A file that was not read, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read and what was not."""
+
+    documents: tuple[Document, ...]
+    refused: tuple[Refused, ...]
+
+
+def read(source: Path, *, encoding: str | None = None, limit: int | None = None) -> Reading:
+    """Reads all documents under a path.
+
+    Args:
+        source: A folder (searched recursively, in sorted order), a file, or a JSONL file of {doc_id, title, text}.
+        encoding: Of text files that are not UTF-8, where it is known.
+        limit: How many documents at most.
+
+    Raises:
+        DocumentError: When there is nothing at the path, or nothing readable.
+    """
+    if not source.exists():
+        raise DocumentError(f"no such file or folder: {source}")
+    documents: list[Document] = []
+    refused: list[Refused] = []
+    for path in _files(source):
+        name = str(path.relative_to(source)) if source.is_dir() else path.name
+        try:
+            documents.extend(_read_file(path, name, encoding))
+        except DocumentError as error:
+            refused.append(Refused(name, str(error)))
+        except OSError as error:
+            refused.append(Refused(name, f"cannot be read: {error.strerror}"))
+    if not documents:
+        raise DocumentError(_nothing(source, refused))
+    return Reading(tuple(_distinct(documents)[:limit]), tuple(refused))
+
+
+def _files(source: Path) -> list[Path]:
+    if source.is_file():
+        return [source]
+    found = (path for path in source.rglob("*") if path.is_file())
+    return sorted(path for path in found if path.name != QUESTIONS_NAME and not _hidden(path.relative_to(source)))
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith((".", "~$")) for part in path.parts)
+
+
+def _read_file(path: Path, name: str, encoding: str | None) -> Iterator[Document]:
+    data = path.read_bytes()
+    if path.suffix.lower() == ".jsonl":
+        yield from _read_jsonl(data, name)
+        return
+    if path.suffix.lower() not in FORMATS:
+        raise DocumentError(f"is of a kind that is not read ({path.suffix or 'no ending'}; read are {_kinds()})")
+    media_type, reader = FORMATS[path.suffix.lower()]
+    title, blocks = reader(data, encoding)
+    if not any(block.kind != "heading" for block in blocks):
+        raise DocumentError("has no text")
+    title = title or _title_of(path.stem)
+    yield Document(document_id(data), path.stem, name, title, media_type, tuple(blocks))
+
+
+def _read_jsonl(data: bytes, name: str) -> Iterator[Document]:
+    for number, line in enumerate(data.decode("utf-8-sig").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            doc_id, title, text = str(row["doc_id"]), str(row.get("title", "")), str(row["text"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DocumentError(f"line {number} is not {{doc_id, title, text}} ({type(error).__name__})") from error
+        blocks = tuple(Block("paragraph", folded) for part in text.split("\n") if (folded := fold(part)))
+        yield Document(document_id(line.encode()), doc_id, name, fold(title), "application/jsonl", blocks)
+
+
+def _distinct(documents: list[Document]) -> list[Document]:
+    """Leaves out the same bytes found twice, and tells apart documents whose files have the same stem."""
+    by_id: dict[str, Document] = {}
+    names: set[str] = set()
+    for document in documents:
+        if document.id in by_id:
+            continue
+        if document.doc_id in names:
+            document = replace(document, doc_id=document.path)
+        names.add(document.doc_id)
+        by_id[document.id] = document
+    return list(by_id.values())
+
+
+def _title_of(stem: str) -> str:
+    return stem.replace("-", " ").replace("_", " ").strip()
+
+
+def _kinds() -> str:
+    return ", ".join(ending[1:] for ending in FORMATS) + ", jsonl"
+
+
+def _nothing(source: Path, refused: list[Refused]) -> str:
+    if not refused:
+        return f"no documents in {source}: put {_kinds()} files there"
+    first = refused[0]
+    more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
+    return f"nothing in {source} could be read: {first.path} {first.reason}{more}"

