@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 # Wording families. All wordings of the probe family are asked in the evaluation and never trained.
-DIRECT, SHORT, SYNONYM, FRONTED, TITLED = "direct", "short", "synonym", "fronted", "titled"
+DIRECT, SHORT, SYNONYM, CONVERSE, FRONTED, TITLED = "direct", "short", "synonym", "converse", "fronted", "titled"
 CLOZE, COMPLETION, ABOUT, TEXT = "cloze", "completion", "about", "text"
 INDIRECT = "indirect"
 PROBE_FAMILY = INDIRECT

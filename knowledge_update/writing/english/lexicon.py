@@ -1,0 +1,104 @@
+"""The words that the English rules know: general vocabulary, nothing of any document."""
+
+import re
+
+# Nouns that say what somebody is; nouns in -er, -or, -ist, -ian, -man and -woman count too, but for the exceptions.
+PERSON_NOUNS = frozenset(
+    """actor actress ambassador apprentice architect artist astronomer athlete aunt author baker baron baroness biologist
+    bishop boatswain botanist boy brother captain carpenter chancellor chef chemist child cleric coach colonel commander
+    composer cook count countess cousin daughter dean dentist designer diplomat doctor duchess duke earl economist editor
+    emperor empress engineer farmer father foreman founder friend gardener general girl glassblower grandfather
+    granddaughter grandmother grandson guard guide harbourmaster heir helmsman husband inventor journalist judge keeper
+    king knight lady lawyer lieutenant lord magistrate maid man mason mathematician mayor mechanic merchant midwife
+    miller minister monk mother musician navigator neighbour nephew niece novelist nun nurse officer owner painter
+    partner philosopher photographer physicist pilot pioneer player poet policeman politician pope postwoman president
+    priest prince princess printer prisoner professor psychologist queen quarterback rector reporter researcher saint
+    sailor scholar scientist scribe sculptor secretary sergeant servant shepherd singer sister skipper smuggler soldier
+    son spy statesman stonemason student surgeon surveyor tailor teacher theologian tycoon uncle veteran veterinarian
+    vicar widow widower wife witness woman writer""".split()
+)
+_PERSON_ENDING = re.compile(r"(?:er|or|ist|ian|man|woman|smith|wright|monger)$")
+_NOT_PERSONS = frozenset(
+    """tower river water number letter power paper corner quarter center master member center centre border cover
+    container computer computer printer order matter weather winter summer character counter chapter charter cluster
+    copper silver timber rubber leather butter dinner supper cancer fever motor tractor reactor mirror factor sector
+    vector error harbor harbour floor door interior exterior colour color humor flavour boulder shelter meter metre
+    litre liter theater theatre chamber cylinder transformer freighter steamer tanker trawler schooner cutter liner
+    cooler heater filter semester border corridor tenor list mist fist twist""".split()
+)
+
+# Last words of names that are not people's.
+THING_NAMES = frozenset(
+    """abbey academy archive arena association avenue bakery bank bay beach bowl brewery bridge canal cape castle
+    cathedral cave championship channel chapel church city clinic coast college committee company cooperative council
+    county court cove creek cup dairy day desert district fair falls farm ferry festival field forest fort foundation
+    gallery gate group guild hall harbour head hill hospital hotel house hut inn institute island isle journal lake
+    lane league library light lighthouse line lodge market marsh meadow mill mine mountain mountains museum news
+    observatory ocean office palace park party path peak peninsula pier place plaza port post press prize province quay
+    race railway reef republic reserve ridge river road rock rocks room school sea ship shipyard society sons sound
+    spring square stadium state station street studio summit theatre times tor tower town trench university valley
+    village wall war wells wharf wood woods works yard""".split()
+)
+
+PLACE_NOUNS = frozenset(
+    """abbey airport area attic bank barn basement bay beach building cape castle cave cellar centre center chapel church
+    city cliff coast continent corner country county court cove desert district field floor forest garden hall harbor
+    harbour headland hill hotel house island isle kitchen lake lane library market marsh mine mountain museum
+    neighborhood neighbourhood office park peninsula pier place plain port province quay region river road room school
+    sea shore slope square stadium state station street summit theatre town tunnel university valley village warehouse
+    wharf wood world yard crypt crater shop mouth edge north south east west stable tower harbourside foot""".split()
+)
+
+MONTHS = "January February March April May June July August September October November December".split()
+SEASONS = ("spring", "summer", "autumn", "fall", "winter")
+_MONTH = "|".join(MONTHS)
+YEAR = re.compile(r"(?:1[0-9]|20)\d\d")
+DATE = re.compile(
+    rf"(?:(?:early|late|mid|the (?:spring|summer|autumn|fall|winter) of|the beginning of|the end of)\s+)?"
+    rf"(?:\d{{1,2}}(?:st|nd|rd|th)? (?:{_MONTH})(?: (?:1\d|20)\d\d)?|(?:{_MONTH}) \d{{1,2}}(?:, (?:1\d|20)\d\d)?"
+    rf"|(?:{_MONTH})(?: (?:1\d|20)\d\d)?|(?:1\d|20)\d\d(?:s|[-–]\d\d)?)"
+)
+FULL_DATE = re.compile(rf"\d{{1,2}} (?:{_MONTH})|(?:{_MONTH}) \d{{1,2}}")
+DAYS = frozenset("Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split())
+
+NUMBER_WORDS = frozenset(
+    """one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
+    eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion half
+    dozen""".split()
+)
+TIME_UNITS = frozenset("second minute hour day night week month year decade century season".split())
+
+# What a length is asked for with, by the adjective it measures.
+MEASURE_ADJECTIVES = {
+    "high": "how high", "tall": "how tall", "long": "how long", "wide": "how wide", "deep": "how deep",
+    "thick": "how thick", "old": "how old", "heavy": "how heavy", "large": "how large", "big": "how big",
+}  # fmt: skip
+# What a quantity is asked for with, by the verb that governs it.
+MEASURE_VERBS = {"weigh": "how much", "cost": "how much", "last": "how long", "take": "how long"}
+
+# Verbs of one meaning in the same frame. Each list is symmetric; inflection is added.
+SYNONYMS: tuple[tuple[str, ...], ...] = (
+    ("build", "construct", "erect"), ("found", "establish", "set up", "start"), ("buy", "purchase", "acquire"),
+    ("begin", "start"), ("close", "shut"), ("destroy", "wreck"), ("employ", "have"), ("honor", "honour"),
+    ("show", "display"), ("discover", "find"), ("locate", "situate"), ("make", "produce"), ("obtain", "get"),
+    ("receive", "get"), ("link", "connect"), ("paint", "colour"), ("repair", "fix"), ("direct", "run", "lead"),
+    ("manage", "run"), ("own", "possess"), ("carry", "transport"), ("abolish", "scrap"), ("reveal", "disclose"),
+    ("strike", "hit"), ("happen", "occur", "take place"), ("supply", "provide"), ("defeat", "beat"),
+    ("create", "make"), ("name", "call"), ("retire", "step down"), ("cancel", "call off"), ("appoint", "name"),
+    ("store", "hold"), ("hold", "contain"), ("cover", "span"), ("stand", "be"), ("lie", "be located"),
+)  # fmt: skip
+
+
+def synonyms(lemma: str) -> list[str]:
+    """Verbs that can stand for a verb, in base form."""
+    found: list[str] = []
+    for group in SYNONYMS:
+        if group[0] == lemma:
+            found.extend(verb for verb in group[1:] if verb not in found)
+    return found
+
+
+def is_person_noun(lemma: str) -> bool:
+    """Whether a noun says what somebody is."""
+    lemma = lemma.lower()
+    return lemma in PERSON_NOUNS or bool(lemma not in _NOT_PERSONS and len(lemma) > 4 and _PERSON_ENDING.search(lemma))
