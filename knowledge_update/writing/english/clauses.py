@@ -1,0 +1,265 @@
+"""A sentence taken apart into clauses that each can be said, turned round and asked about on their own."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from knowledge_update.writing.english.lexicon import DATE
+from knowledge_update.writing.english.phrases import Ask, Reader, tidy, time_asks
+
+Token = Any
+
+_BE = {"is": "is", "are": "is", "was": "was", "were": "was", "am": "is", "be": "is"}
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A part of a clause, as it reads, with the ways to ask for it."""
+
+    role: str
+    text: str
+    asks: tuple[Ask, ...] = ()
+    fronted: bool = False
+    plural: bool = False
+
+
+@dataclass(frozen=True)
+class Clause:
+    """Subject, verb and the rest.
+
+    Args:
+        subject: The subject.
+        auxiliaries: Finite and other auxiliaries in order, negation included; empty in the simple tenses.
+        verb: The main verb as it stands, with its particle; of a copular clause the form of `be`.
+        lemma: Its base form, without particle.
+        tag: Its Penn tag.
+        slots: What else there is, in order.
+        passive: Whether it is in the passive voice.
+    """
+
+    subject: Slot
+    auxiliaries: tuple[str, ...]
+    verb: str
+    lemma: str
+    tag: str
+    slots: tuple[Slot, ...]
+    passive: bool = False
+    particle: str = ""
+
+    @property
+    def copular(self) -> bool:
+        """Whether the main verb is `be`, which inverts without `do`."""
+        return self.lemma == "be" and not self.auxiliaries
+
+    def say(self) -> str:
+        """The clause as a sentence without its full stop."""
+        front = [slot.text for slot in self.slots if slot.fronted]
+        rest = [slot.text for slot in self.slots if not slot.fronted]
+        words = [self.subject.text, *self.auxiliaries, self.verb, self.particle, *rest]
+        said = " ".join(word for word in words if word)
+        return upper_first(tidy(", ".join([*front, said]) if front else said))
+
+
+def clauses_of(sentence: Any, reader: Reader) -> Iterator[Clause]:
+    """Yields the clauses of a parsed sentence: main, coordinate, relative, appositive and `called` ones."""
+    for token in sentence:
+        if token.pos_ in ("VERB", "AUX") and token.dep_ in ("ROOT", "conj", "relcl", "ccomp", "advcl"):
+            clause = _verbal(token, reader)
+            if clause:
+                yield clause
+        elif token.dep_ == "appos":
+            yield from _appositive(token, reader)
+        elif token.dep_ == "acl" and token.tag_ == "VBN":
+            yield from _participial(token, reader)
+
+
+def _verbal(verb: Token, reader: Reader) -> Clause | None:
+    if verb.dep_ == "advcl" and not any(child.lower_ in ("when", "after", "while") for child in verb.children):
+        return None
+    subject = _subject(verb, reader)
+    if subject is None or verb.tag_ not in ("VBD", "VBZ", "VBP", "VBN", "VBG", "VB"):
+        return None
+    auxiliaries = _auxiliaries(verb)
+    if not auxiliaries and verb.tag_ in ("VBN", "VBG", "VB"):
+        return None
+    particle = next((child.text for child in verb.rights if child.dep_ == "prt"), "")
+    slots = tuple(_slots(verb, reader))
+    passive = any(child.dep_ == "auxpass" for child in _own_or_shared(verb))
+    return Clause(subject, auxiliaries, verb.text, verb.lemma_.lower(), verb.tag_, slots, passive, particle)
+
+
+def _own_or_shared(verb: Token) -> list[Token]:
+    """The children of a verb, or of the verb it is coordinated with when it has no auxiliaries of its own."""
+    own = list(verb.children)
+    borrowed = verb.dep_ == "conj" and verb.tag_ == "VBN" and not any(c.dep_ in ("aux", "auxpass") for c in own)
+    return [*own, *verb.head.children] if borrowed else own
+
+
+def _auxiliaries(verb: Token) -> tuple[str, ...]:
+    words = [c for c in _own_or_shared(verb) if c.dep_ in ("aux", "auxpass", "neg") and c.lower_ != "to" and c.i < verb.i]
+    return tuple(word.lower_ for word in words)
+
+
+def _subject(verb: Token, reader: Reader) -> Slot | None:
+    found = [child for child in verb.children if child.dep_ in ("nsubj", "nsubjpass")]
+    if not found and verb.dep_ == "conj":
+        if any(child.dep_ in ("nsubj", "nsubjpass") for child in verb.head.children) and verb.head.tag_ != "VB":
+            return _subject(verb.head, reader)
+        return None
+    if not found:
+        return None
+    token = found[0]
+    if token.tag_ in ("WP", "WDT"):
+        if verb.dep_ != "relcl" or verb.head.pos_ not in ("NOUN", "PROPN"):
+            return None
+        token = verb.head
+        later = frozenset(part.i for part in verb.subtree)
+        return _noun_subject(token, reader, later)
+    if token.pos_ == "PRON" and token.i not in reader.replaced:
+        return None
+    if verb.dep_ == "relcl":
+        return None
+    return _noun_subject(token, reader, frozenset())
+
+
+def _noun_subject(token: Token, reader: Reader, without: frozenset[int]) -> Slot:
+    text = reader.text(token, without=without, place=True)
+    plural = token.tag_ in ("NNS", "NNPS") or any(child.dep_ == "conj" for child in token.children)
+    asks = () if _clausal(token) else tuple(reader.noun_asks(token, role="subject"))
+    short = tuple(ask if ask.form.startswith("how") else replace(ask, tail="") for ask in asks)
+    return Slot("subject", lower_first(text, token, reader), short, plural=plural)
+
+
+def _clausal(token: Token) -> bool:
+    return token.pos_ not in ("NOUN", "PROPN", "PRON", "NUM")
+
+
+def lower_first(text: str, token: Token, reader: Reader) -> str:
+    """Lowers the first letter of a phrase that stood at the start of a sentence, unless it is a name's."""
+    first = token.left_edge
+    if first.i in reader.replaced or first.pos_ == "PROPN" or first.lower_ in ("i",):
+        return text
+    if first.lower_ == "the" and re.match(r"The [A-Z]", text):
+        return "the" + text[3:]
+    return text[:1].lower() + text[1:] if first.is_title else text
+
+
+def upper_first(text: str) -> str:
+    """Raises the first letter."""
+    return text[:1].upper() + text[1:]
+
+
+def _slots(verb: Token, reader: Reader) -> Iterator[Slot]:
+    for child in verb.children:
+        if child.i in asides(verb, child):
+            continue
+        fronted = child.i < verb.i
+        slot = _slot(child, verb, reader)
+        if slot:
+            text = lower_first(slot.text, child, reader)
+            yield replace(slot, text=text, fronted=fronted)
+        if child.dep_ in ("dobj", "attr", "pobj") and not fronted:
+            yield from _late_times(child, reader)
+
+
+def asides(verb: Token, child: Token) -> frozenset[int]:
+    """Coordinated or loosely added clauses, which are clauses of their own."""
+    loose = child.dep_ in ("conj", "cc", "parataxis", "relcl") or (child.dep_ == "advcl" and child.i > verb.i)
+    return frozenset([child.i]) if loose else frozenset()
+
+
+def _slot(child: Token, verb: Token, reader: Reader) -> Slot | None:
+    role = child.dep_
+    if role in ("dobj", "attr", "oprd"):
+        late = frozenset(part.i for prep in _late(child) for part in prep.subtree)
+        asks = reader.noun_asks(child, verb=verb.lemma_) if child.pos_ in ("NOUN", "PROPN", "NUM") else []
+        return Slot("object" if role == "dobj" else "attribute", reader.text(child, without=late), tuple(asks))
+    if role == "acomp":
+        return Slot("adjective", reader.text(child), tuple(reader.adjective_asks(child)))
+    if role == "agent":
+        noun = next((inner for inner in child.children if inner.dep_ == "pobj"), None)
+        asks = [Ask("who" if ask.form in ("what", "which") and ask.wh == "what" else ask.form,
+                    "who" if ask.wh == "what" and noun is not None and noun.pos_ == "PROPN" else ask.wh, ask.answer, "by")
+                for ask in (reader.noun_asks(noun) if noun is not None else [])]  # fmt: skip
+        return Slot("agent", reader.text(child), tuple(asks))
+    if role == "prep":
+        return Slot("prep", reader.text(child), tuple(reader.prep_asks(child, verb.lemma_)))
+    if role == "npadvmod":
+        text = reader.text(child)
+        often = [Ask("how_often", "how often", text)] if re.match(r"(?:every|each) ", text, re.I) else []
+        return Slot("time", text, tuple(often or time_asks("", text, child)))
+    if role in ("advmod", "xcomp", "ccomp", "dative", "advcl", "pobj"):
+        return None if child.lower_ in ("when", "where", "how", "also", "then", "thus", "therefore", "however") else Slot(
+            "adverb" if role == "advmod" else "clause", reader.text(child)
+        )  # fmt: skip
+    return None
+
+
+def _late(noun: Token) -> list[Token]:
+    """Time phrases that the parse hangs on the object, though they belong to the verb: `won a medal at a fair in 1998`."""
+    found = []
+    for part in noun.subtree:
+        if part.dep_ == "prep" and part.lower_ in ("in", "on") and part.i > noun.i:
+            inner = [child for child in part.children if child.dep_ == "pobj"]
+            ends = part.right_edge.i == noun.right_edge.i
+            if inner and ends and DATE.fullmatch(tidy(" ".join(word.text for word in inner[0].subtree))):
+                found.append(part)
+    return found[:1]
+
+
+def _late_times(noun: Token, reader: Reader) -> Iterator[Slot]:
+    for prep in _late(noun):
+        yield Slot("prep", reader.text(prep), tuple(reader.prep_asks(prep, "")))
+
+
+def _appositive(token: Token, reader: Reader) -> Iterator[Clause]:
+    """`Mirel Tovask, a retired pilot`: Mirel Tovask is a retired pilot."""
+    head = token.head
+    separated = token.left_edge.i > 0 and token.doc[token.left_edge.i - 1].text in (",", "(")
+    if not separated or head.pos_ not in ("NOUN", "PROPN") or token.pos_ not in ("NOUN", "PROPN"):
+        return
+    determined = any(child.dep_ in ("det", "poss") for child in token.children)
+    if not determined and token.pos_ != "PROPN":
+        return
+    asides_of_head = frozenset(part.i for part in token.subtree)
+    subject = _noun_subject(head, reader, asides_of_head)
+    text = reader.text(token)
+    asks: list[Ask] = []
+    if token.pos_ == "PROPN":
+        asks = reader.noun_asks(token)
+    elif reader.is_person(head):
+        asks = [Ask("what", "who", text)] if len(text.split()) <= 8 else []
+    elif len(text.split()) <= 8:
+        asks = [Ask("what", "what", text)]
+    tense = "was" if _past(head) else "is"
+    yield Clause(replace(subject, asks=()), (), tense, "be", "VBD", (Slot("attribute", text, tuple(asks)),))
+
+
+def _past(token: Token) -> bool:
+    verb = token
+    while verb.head != verb and verb.pos_ not in ("VERB", "AUX"):
+        verb = verb.head
+    finite = [verb, *(child for child in verb.children if child.dep_ in ("aux", "auxpass"))]
+    return any(word.tag_ == "VBD" for word in finite)
+
+
+def _participial(verb: Token, reader: Reader) -> Iterator[Clause]:
+    """`the lens, made by Vidrel and Sons`: the lens was made by …; `an eel called Uncle Wriggle`: … is called …."""
+    if verb.head.pos_ not in ("NOUN", "PROPN"):
+        return
+    subject = _noun_subject(verb.head, reader, frozenset(part.i for part in verb.subtree))
+    called = verb.lemma_ in ("call", "name", "know", "dub", "nickname")
+    definite = re.match(r"the |[A-Z]", subject.text)
+    if not definite and not called:
+        return
+    slots = tuple(_slots(verb, reader))
+    if slots:
+        auxiliary = "are" if subject.plural else "is"
+        past = "were" if subject.plural else "was"
+        yield Clause(subject, (auxiliary if called else past,), verb.text, verb.lemma_, "VBN", slots, True)
+
+
+def singular_finite(word: str) -> str:
+    """The third person singular of a finite form of `be`, `have` or `do`."""
+    return {**_BE, "have": "has", "do": "does"}.get(word, word)

@@ -1,0 +1,161 @@
+"""Clauses turned round: passive to active and back, synonyms, and questions for each part."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from knowledge_update.writing.english.clauses import Clause, Slot, singular_finite, upper_first
+from knowledge_update.writing.english.lexicon import synonyms
+from knowledge_update.writing.english.phrases import Ask, tidy
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question for a part of a clause, in main-clause and in indirect order."""
+
+    slot: str
+    form: str
+    direct: str
+    indirect: str
+    answer: str
+    short: bool = False
+
+
+def questions_of(clause: Clause) -> Iterator[Question]:
+    """Yields every question the rules can ask about a clause, the fullest of each part first."""
+    for slot in (clause.subject, *clause.slots):
+        for ask in slot.asks:
+            yield from _questions(clause, slot, ask)
+
+
+def _questions(clause: Clause, slot: Slot, ask: Ask) -> Iterator[Question]:
+    others = [other for other in clause.slots if other is not slot]
+    if slot is clause.subject:
+        yield _subject_question(clause, ask, others)
+        return
+    yield _question(clause, slot, ask, others, short=False)
+    core = [other for other in others if other.role in ("object", "attribute", "adjective", "agent", "clause")]
+    if slot.role in ("prep", "time") and len(core) < len(others) and (core or clause.passive):
+        yield _question(clause, slot, ask, core, short=True)
+
+
+def _subject_question(clause: Clause, ask: Ask, others: list[Slot]) -> Question:
+    plural = ask.form == "how_many"
+    words = list(clause.auxiliaries) or []
+    verb = clause.verb
+    if not plural:
+        if words:
+            words[0] = singular_finite(words[0])
+        elif clause.tag == "VBP" or clause.copular:
+            verb = singular_finite(verb) if clause.lemma in ("be", "have", "do") else _inflect(clause.lemma, "VBZ")
+    rest = _in_order(others)
+    text = _join([ask.wh, ask.tail, *words, verb, clause.particle, *rest])
+    return Question("subject", ask.form, f"{upper_first(text)}?", text, ask.answer)
+
+
+def _question(clause: Clause, slot: Slot, ask: Ask, others: list[Slot], *, short: bool) -> Question:
+    rest = _in_order([*others, Slot("tail", ask.tail)] if ask.tail else others, after=slot, clause=clause, tail=ask.tail)
+    finite, kept = _split_finite(clause)
+    direct = _join([ask.wh, finite, clause.subject.text, *kept, clause.particle, *rest])
+    group = [*clause.auxiliaries, clause.verb]
+    indirect = _join([ask.wh, clause.subject.text, *group, clause.particle, *rest])
+    return Question(slot.role + slot.text, ask.form, f"{upper_first(direct)}?", indirect, ask.answer, short)
+
+
+def _split_finite(clause: Clause) -> tuple[str, list[str]]:
+    """The word that goes before the subject in a question, and the verb words that stay."""
+    if clause.auxiliaries:
+        return clause.auxiliaries[0], [*clause.auxiliaries[1:], clause.verb]
+    if clause.copular:
+        return clause.verb, []
+    do = {"VBD": "did", "VBZ": "does"}.get(clause.tag, "do")
+    return do, [clause.lemma]
+
+
+def _in_order(
+    slots: list[Slot], after: Slot | None = None, clause: Clause | None = None, tail: str = ""
+) -> list[str]:
+    """Words of the slots: what stood after the verb, the asked slot's tail in its place, then what stood before."""
+    if clause is not None and after is not None and tail:
+        ordered: list[str] = []
+        for slot in clause.slots:
+            if slot is after:
+                ordered.append(tail)
+            elif slot in slots and not slot.fronted:
+                ordered.append(slot.text)
+    else:
+        ordered = [slot.text for slot in slots if not slot.fronted and slot.role != "tail"]
+    return [*ordered, *(slot.text for slot in slots if slot.fronted and slot.role != "adverb")]
+
+
+def _join(words: list[str]) -> str:
+    return tidy(" ".join(word for word in words if word))
+
+
+def converse(clause: Clause) -> Clause | None:
+    """The same in the other voice: `Y built X` for `X was built by Y`, and back, in the simple tenses."""
+    if clause.passive:
+        return _to_active(clause)
+    return _to_passive(clause)
+
+
+def _to_active(clause: Clause) -> Clause | None:
+    agent = next((slot for slot in clause.slots if slot.role == "agent"), None)
+    if agent is None or clause.auxiliaries not in (("was",), ("were",), ("is",), ("are",)):
+        return None
+    if any(slot.role in ("attribute", "clause") for slot in clause.slots):
+        return None
+    name = agent.text.removeprefix("by ")
+    plural = " and " in name
+    tag = "VBD" if clause.auxiliaries[0] in ("was", "were") else ("VBP" if plural else "VBZ")
+    asks = tuple(replace(ask, tail="") for ask in agent.asks)
+    subject = Slot("subject", name, asks, plural=plural)
+    object_ = replace(clause.subject, role="object", asks=_object_asks(clause.subject))
+    rest = tuple(slot for slot in clause.slots if slot is not agent)
+    return Clause(subject, (), _inflect(clause.lemma, tag), clause.lemma, tag, (object_, *rest), False, clause.particle)
+
+
+def _to_passive(clause: Clause) -> Clause | None:
+    object_ = next((slot for slot in clause.slots if slot.role == "object"), None)
+    if object_ is None or clause.auxiliaries or clause.tag not in ("VBD", "VBZ", "VBP"):
+        return None
+    if clause.lemma in ("have", "be", "cost", "weigh", "last", "take", "measure", "resemble", "contain", "become", "win"):
+        return None
+    if any(slot.role in ("clause", "attribute", "adjective") for slot in clause.slots) or " its " in f" {object_.text} ":
+        return None
+    plural = object_.plural or _looks_plural(object_.text)
+    auxiliary = ("were" if plural else "was") if clause.tag == "VBD" else ("are" if plural else "is")
+    agent_asks = tuple(replace(ask, tail="by") for ask in clause.subject.asks if not ask.form.startswith("how"))
+    agent = Slot("agent", f"by {clause.subject.text}", agent_asks)
+    subject = replace(object_, role="subject", asks=tuple(replace(ask, tail="") for ask in object_.asks if not ask.tail))
+    rest = tuple(slot for slot in clause.slots if slot is not object_)
+    late = tuple(slot for slot in rest if not slot.fronted)
+    front = tuple(slot for slot in rest if slot.fronted)
+    participle = _inflect(clause.lemma, "VBN")
+    return Clause(subject, (auxiliary,), participle, clause.lemma, "VBN", (*front, agent, *late), True, clause.particle)
+
+
+def _object_asks(subject: Slot) -> tuple[Ask, ...]:
+    return tuple(ask for ask in subject.asks if not ask.form.startswith("how"))
+
+
+def _looks_plural(text: str) -> bool:
+    head = text.split(" of ")[0].split(" in ")[0].split(" with ")[0].split()
+    return bool(head) and (" and " in text or (head[-1].endswith("s") and not head[-1].endswith(("ss", "us", "is"))))
+
+
+def with_synonyms(clause: Clause) -> Iterator[Clause]:
+    """The clause with verbs of the same meaning."""
+    if clause.particle or clause.lemma == "be":
+        return
+    for verb in synonyms(clause.lemma):
+        base, _, particle = verb.partition(" ")
+        if base == "be" or (clause.passive and base in ("have", "get")):
+            continue
+        yield replace(clause, verb=_inflect(base, clause.tag), lemma=base, particle=particle)
+
+
+def _inflect(lemma: str, tag: str) -> str:
+    from lemminflect import getInflection
+
+    forms = getInflection(lemma, tag)
+    return str(forms[0]) if forms else lemma
