@@ -14,6 +14,8 @@ _PARENTHESIS = re.compile(r"\s*(?:（[^（）]*）|\([^()]*\))")
 _OPEN, _CLOSE = "“「『《（(", "”」』》）)"
 _QUOTED = r"“[^“”]+”|「[^「」]+」|『[^『』]+』"
 _BOOK = r"《[^《》]+》"
+_PERIOD = re.compile(rf"[自从在于]?(?:{lexicon.DATE.pattern})(?:起|开始)?(?:[至到](?:{lexicon.DATE.pattern}|今))?")
+_OFFICE = re.compile("(?:曾|历|兼|调|升)?任(?!何|意|期|务|内[，的])")
 _ASPECT = ("了", "过", "着")
 _NUMERAL = re.compile(rf"{lexicon.NUMBER.pattern}|{lexicon.ORDINAL.pattern}")
 
@@ -143,9 +145,10 @@ def balanced(text: str) -> bool:
     return all(text.count(left) == text.count(right) for left, right in zip(_OPEN, _CLOSE, strict=True))
 
 
-def bare(text: str) -> str:
-    """A text without what stands in parentheses."""
-    return _PARENTHESIS.sub("", text)
+def bare(text: str, title: str = "") -> str:
+    """A text without what stands in parentheses, except in the title."""
+    kept = text.replace(title, "\0") if title else text
+    return _PARENTHESIS.sub("", kept).replace("\0", title)
 
 
 def clauses(sentence: str, title: str) -> list[Clause]:
@@ -155,7 +158,7 @@ def clauses(sentence: str, title: str) -> list[Clause]:
     begun: int | None = None
     for start, end in _pieces(body):
         first = start if begun is None else begun
-        piece = bare(body[start:end])
+        piece = bare(body[start:end], title)
         if _has_predicate(piece, title) and not _subordinate(piece):
             found.append(_clause(body, first, start, end, title))
             begun = None
@@ -163,12 +166,12 @@ def clauses(sentence: str, title: str) -> list[Clause]:
             begun = first
     if begun is not None and found:
         last = found.pop()
-        found.append(_extended(last, body[last.start :]))
+        found.append(_extended(last, body[last.start :], title))
     return found
 
 
-def _extended(clause: Clause, quote: str) -> Clause:
-    rest = bare(quote)[len(bare(clause.quote)) :]
+def _extended(clause: Clause, quote: str, title: str) -> Clause:
+    rest = bare(quote, title)[len(bare(clause.quote, title)) :]
     return Clause(
         quote, clause.start, clause.head, clause.time, clause.subject, clause.predicate + rest, clause.connective
     )
@@ -185,30 +188,34 @@ def _pieces(body: str) -> Iterator[tuple[int, int]]:
 
 
 def _subordinate(piece: str) -> bool:
-    clause_of_time = re.search("(?:(?<!小)时|时候|之后|以后|之前|之际|后|前|期间|的话)$", piece)
-    return piece.startswith(tuple(lexicon.SUBORDINATORS)) or bool(clause_of_time)
+    clause_of_time = re.search("(?:(?<!小)时|时候|之后|以后|之前|之际|(?<![太皇王])后|前|期间|的话)$", piece)
+    inside = re.match("[^，]{0,8}(?:由于|虽然|尽管|如果|倘若|除了|(?<![假宛])若(?![干是]))", piece)
+    return piece.startswith(tuple(lexicon.SUBORDINATORS)) or bool(clause_of_time or inside)
 
 
 def _has_predicate(piece: str, title: str) -> bool:
-    words = tokens(piece, title)
-    cut = predicate_start(words, _lead(words))
-    if cut >= len(words):
+    if _PERIOD.fullmatch(piece.strip()) or re.search("是[^是]*[的种类]?[^是]*中$", piece):
         return False
-    placed = 0 < cut and words[cut].text == "在" and words[cut - 1].flag[0] == "n"
-    passive = words[cut].text in ("由", "被") and cut + 1 < len(words)
+    words = tokens(piece, title)
+    lead = _lead(words)
+    cut = predicate_start(words, lead)
+    if cut >= len(words):
+        return 0 < lead < len(words) and words[-1].flag in ("l", "vn", "i", "vi") and words[lead].text not in "前后"
+    placed = cut > 0 and words[cut].text == "在" and words[cut - 1].flag[0] == "n"
+    passive = words[cut].text[0] in "由被" and cut + 1 < len(words)
     return placed or passive or any(_is_verb(words, index) for index in range(cut, len(words)))
 
 
 def _is_verb(words: list[Token], index: int) -> bool:
     word = words[index]
     after = words[index + 1] if index + 1 < len(words) else Token("", "x", 0)
-    sized = word.text in lexicon.SIZES and after.flag == "number"
+    sized = (word.text in lexicon.SIZES and after.flag == "number") or _measured(words, index)
     return word.flag in ("v", "vi", "d") or word.text in lexicon.COPULAS or after.text in _ASPECT or sized
 
 
 def _clause(body: str, first: int, start: int, end: int, title: str) -> Clause:
     quote = body[first:end].rstrip()
-    head, main = bare(body[first:start]), bare(body[start:end]).strip()
+    head, main = bare(body[first:start], title), bare(body[start:end], title).strip()
     connective, head, main = _without_connective(head, main)
     if head:
         main = _without_connective("", main)[2]
@@ -219,6 +226,8 @@ def _clause(body: str, first: int, start: int, end: int, title: str) -> Clause:
         head, main = main[:cut], main[cut:]
         words = tokens(main, title)
     cut = predicate_start(words, 0)
+    if (cut >= len(words) and head) or (_OFFICE.match(main) and not main.startswith(title)):
+        cut = 0
     position = words[cut].start if cut < len(words) else len(main)
     time = head.rstrip("，, ")
     relative = bool(lexicon.RELATIVE_TIMES.match(head or main))
@@ -271,13 +280,20 @@ def _opens(words: list[Token], index: int) -> bool:
     if word.flag == "date":
         return index > 0 and after.text != "的"
     if word.flag == "number":
-        return index > 0 and word.text.endswith(("次", "度"))
+        return index > 0 and (word.text.endswith(("次", "度")) or _measured(words, index))
     if word.flag == "a" or word.text in lexicon.SIZES:
         return after.flag == "number"
     if word.flag == "vn":
         return index > 0 and words[index - 1].flag == "d"
     verb = word.flag[0] == "v" or word.flag in ("d", "zg")
     return verb and not (word.flag != "d" and after.flag[0] == "v" and after.text == "的")
+
+
+def _measured(words: list[Token], index: int) -> bool:
+    """Whether a word is the amount in a clause without a verb, such as 占地面积70亩."""
+    last = index == len(words) - 1 and words[index].flag == "number"
+    about = 1 if index and words[index - 1].text in ("约", "大约", "近", "超过", "逾") else 0
+    return last and index > about and bool(lexicon.PARTS.search(words[index - 1 - about].text))
 
 
 def _relative_end(words: list[Token], index: int) -> int | None:

@@ -2,163 +2,41 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from knowledge_update.writing.chinese import lexicon
-from knowledge_update.writing.chinese.clauses import Token, tokens
+from knowledge_update.writing.chinese.amounts import dates, numbers, sizes
+from knowledge_update.writing.chinese.clauses import Token
+from knowledge_update.writing.chinese.core import NOUNS, Core, Span, span_of
 from knowledge_update.writing.chinese.subjects import Reading, is_person
 
 _JOINING = "、和与及或跟"
-_NOUNS = frozenset("n nr nrt ns nt nz ng nrfg vn an a b m q uj uv s f l i j eng quoted book name number title k zg".split())
 _MAX_ANSWER = 18
 _INDEFINITE = re.compile(
     "(?:一|其中的?一|某)(?:名|个|位|种|只|条|座|口|所|间|家|支|艘|辆|架|幅|首|张|枚|颗|棵|株|块|份|场|次|届|部|项|门|处|段|类|款|本)"
 )
 
 
-@dataclass(frozen=True)
-class Span:
-    """An answer in the core of a clause (head, subject and predicate).
-
-    Args:
-        form: What is asked for.
-        start: Where the words begin that the question word replaces.
-        end: Where they end.
-        word: The question word with its measure or noun.
-        other: Another such word, or empty.
-        answer: The short answer.
-        at: Where the answer begins.
-    """
-
-    form: str
-    start: int
-    end: int
-    word: str
-    other: str
-    answer: str
-    at: int
-
-
-class Core:
-    """The core of a clause with its words.
-
-    Args:
-        reading: The clause.
-        title: The title of its document.
-    """
-
-    def __init__(self, reading: Reading, title: str) -> None:
-        """Cuts the core into words."""
-        self.reading = reading
-        self.title = title
-        self.text = f"{reading.head}{reading.subject}{reading.predicate}"
-        self.subject_at = len(reading.head)
-        self.predicate_at = self.subject_at + len(reading.subject)
-        self.words = tokens(self.text, title)
-
-    def around(self, start: int, end: int) -> tuple[str, str]:
-        """The letters beside a span."""
-        return self.text[start - 1 : start], self.text[end : end + 1]
-
-    def nominal(self, start: int, end: int) -> bool:
-        """Whether a stretch is made of nouns and what goes with nouns."""
-        inside = [word for word in self.words if word.start < end and word.end > start]
-        return bool(inside) and all(word.flag in _NOUNS for word in inside) and inside[-1].flag not in ("uj", "f", "m")
-
-
 def spans(reading: Reading, title: str) -> list[Span]:
     """All that can be asked of a clause, one span for each answer."""
     core = Core(reading, title)
-    found: dict[str, Span] = {}
-    for finder in (_sizes, _dates, _numbers, _persons, _agents, _named, _books, _places, _within, _posts, _be, _objects):
+    if re.search('：|虽然|如果|由于|[若]|参见|无论|"', reading.lead + core.text) or core.text.count("，") > 3:
+        return []
+    found: list[Span] = []
+    for finder in _FINDERS:
         for span in finder(core):
-            clashes = any(span.at < other.at + len(other.answer) and other.at < span.at + len(span.answer)
-                          for other in found.values())  # fmt: skip
-            if not clashes and _sound(core, span):
-                found[f"{span.at}"] = span
-    return list(found.values())
+            if _sound(core, span) and not any(span.overlaps(other) for other in found):
+                found.append(span)
+    return found
 
 
 def _sound(core: Core, span: Span) -> bool:
     quote = core.reading.clause.quote
     rest = core.text[: span.start] + core.text[span.end :] + core.reading.lead + core.title
-    clean = not re.search("[：，]", span.answer) and not lexicon.PRONOUNS.search(span.answer)
+    tail = core.text[core.predicate_at : span.end]
+    if span.at >= core.predicate_at and "，" in tail:
+        return False
+    clean = not re.search("[：，]|^的", span.answer) and not lexicon.PRONOUNS.search(span.answer)
     return 0 < len(span.answer) <= _MAX_ANSWER and span.answer in quote and span.answer not in rest and clean
-
-
-def _of(core: Core, form: str, start: int, end: int, word: str, other: str = "") -> Span:
-    return Span(form, start, end, word, other, core.text[start:end], start)
-
-
-def _dates(core: Core) -> Iterator[Span]:
-    for word in core.words:
-        if word.flag != "date" or core.subject_at <= word.start < core.predicate_at:
-            continue
-        before, after = core.around(word.start, word.end)
-        if before in "、第" and before or after in "的前后之以、间赛来内版度间" and after:
-            continue
-        yield _of(core, "when", word.start, word.end, *_when(word.text))
-
-
-def _when(date: str) -> tuple[str, str]:
-    if lexicon.YEAR_ONLY.match(date):
-        return "哪一年", "哪年"
-    if lexicon.CLOCK.match(date):
-        return "几点", "几点钟"
-    if lexicon.FULL_DATE.match(date) and date[-1] in "日号":
-        return "哪一天", "什么时候"
-    return "什么时候", "何时"
-
-
-def _sizes(core: Core) -> Iterator[Span]:
-    for match in lexicon.DIMENSION.finditer(core.text):
-        before, after = core.around(*match.span())
-        if before in "校市部局船班队厂站馆院增延年" and before or after in "的、至到" and after:
-            continue
-        adjective, unit = match[1], lexicon.MEASURES.search(match[2])
-        other = f"{adjective}多少{unit.group()}" if unit else ""
-        yield Span("how_many", match.start(), match.end(), f"有多{adjective}", other, match[2], match.start(2))
-
-
-def _numbers(core: Core) -> Iterator[Span]:
-    for index, word in enumerate(core.words):
-        if word.flag != "number" or word.start < core.predicate_at:
-            continue
-        before, after = core.around(word.start, word.end)
-        if after in "至到～~、-－—" and after or before in "至到～~、-－—第每几" and before:
-            continue
-        if word.text.startswith("第"):
-            yield from _ordinal(core, word)
-        elif word.text[-1] in "万亿":
-            yield from _sum(core, word, index)
-        else:
-            yield from _count(core, word)
-
-
-def _ordinal(core: Core, word: Token) -> Iterator[Span]:
-    named = is_person(core.words[-1].text, core.words[-1].flag)
-    if core.text[word.end : word.end + 1] and not named:
-        yield _of(core, "which", word.start, word.end, f"第几{word.text[-1]}")
-
-
-def _sum(core: Core, word: Token, index: int) -> Iterator[Span]:
-    """A large number with the noun after it, such as a currency."""
-    if index == len(core.words) - 2 and core.words[-1].flag[0] == "n":
-        yield _of(core, "how_many", word.start, core.words[-1].end, f"多少{core.words[-1].text}")
-
-
-def _count(core: Core, word: Token) -> Iterator[Span]:
-    if word.text[-1] in "%％":
-        before, after = core.around(word.start, word.end)
-        if before in "为是达到占" and not after:
-            yield _of(core, "how_many", word.start, word.end, "多少", "百分之多少")
-        return
-    unit = re.search(rf"(?:{lexicon.UNITS}|个|{lexicon.COUNTED.pattern})$", word.text)
-    if unit is None:
-        return
-    few = re.fullmatch("[二两三四五六七八九十2-9]", word.text[: unit.start()])
-    many, some = f"多少{unit.group()}", f"几{unit.group()}"
-    yield _of(core, "how_many", word.start, word.end, some if few else many, many if few else "")
 
 
 def _persons(core: Core) -> Iterator[Span]:
@@ -190,24 +68,31 @@ def _person(core: Core, word: Token, start: int, opener: str, role: str) -> Iter
     if word.start >= core.predicate_at and opener == "是" and word.end == len(core.text):
         yield Span("who", start, word.end, "谁", "哪个人" if not role else "", word.text, word.start)
     elif not role and (opener in ("由", "被", "是", "") or word.start == core.subject_at):
-        yield Span("who", start, word.end, "谁", "什么人", word.text, word.start)
+        yield Span("who", start, word.end, "谁", "哪个人", word.text, word.start)
     elif opener in ("由", "被") and lexicon.ROLE.search(role) and not re.match("[第前现]", role):
         yield Span("who", start, word.end, f"哪位{role}", "谁", word.text, word.start)
-    elif opener == "的" and lexicon.ROLE.search(role) and core.subject_at <= start < core.predicate_at:
-        if not lexicon.UNIQUE_ROLE.search(role):
-            yield Span("who", start, word.end, f"哪位{role}", "", word.text, word.start)
+    elif opener == "的" and _shared_role(role) and core.subject_at <= start < core.predicate_at:
+        yield Span("who", start, word.end, f"哪位{role}", "", word.text, word.start)
+
+
+def _shared_role(role: str) -> bool:
+    """Whether several people can have a role, so that 哪位 can be asked."""
+    return bool(lexicon.ROLE.search(role)) and not lexicon.UNIQUE_ROLE.search(role)
 
 
 def _agents(core: Core) -> Iterator[Span]:
     """Who 由 names, when it is not a person known as such."""
     predicate = core.text[core.predicate_at :]
-    match = re.match(rf"由([^由，的]{{2,{_MAX_ANSWER}}}?)(?:(?:在|于)?(?:{lexicon.DATE.pattern}))?(?:{lexicon.ESTABLISH}|运营|拥有|组成)", predicate)
+    match = re.match(
+        rf"由([^由，的]{{2,{_MAX_ANSWER}}}?)(?:(?:在|于)?(?:{lexicon.DATE.pattern}))?(?:{lexicon.ESTABLISH}|运营|拥有|组成)",
+        predicate,
+    )
     if not match or re.search(f"[{_JOINING}]", match[1]):
         return
     start, end = core.predicate_at + match.start(1), core.predicate_at + match.end(1)
     if core.nominal(start, end) and not any(is_person(word.text, word.flag) for word in core.words):
         composed = match.group().endswith("组成")
-        yield _of(core, "what" if composed else "who", start, end, "什么" if composed else "谁")
+        yield span_of(core, "what" if composed else "who", start, end, "什么" if composed else "谁")
 
 
 def _named(core: Core) -> Iterator[Span]:
@@ -241,12 +126,12 @@ def _places(core: Core) -> Iterator[Span]:
     """The place after 位于 and the like, or after 在, at the end of the clause."""
     predicate = core.text[core.predicate_at :]
     match = re.search(rf"({'|'.join(lexicon.PLACE_VERBS)}|^在)([^，：]{{2,{_MAX_ANSWER + 2}}})$", predicate)
-    if not match or re.search(lexicon.DATE.pattern, match[2]):
+    if not match or re.search(lexicon.DATE.pattern, match[2]) or lexicon.BE.match(predicate):
         return
     start = core.predicate_at + match.start(2)
     end = core.predicate_at + match.end(2)
     noun = re.sub("(?<=.)[上里内中]$", "", match[2])
-    if not core.nominal(start, start + len(noun)) or "、" in noun and match[1][:2] != "分布":
+    if not core.nominal(start, start + len(noun)) or ("、" in noun and match[1][:2] != "分布"):
         return
     answer = _INDEFINITE.sub("", noun, count=1) if _INDEFINITE.match(noun) else noun
     school = match[1] in ("毕业于", "就读于", "任教于") and lexicon.SCHOOL.search(noun)
@@ -262,7 +147,7 @@ def _within(core: Core) -> Iterator[Span]:
         if word.text != "在" or word.start < core.predicate_at:
             continue
         end = index + 1
-        while end < len(core.words) and core.words[end].flag in _NOUNS - {"vn", "number", "a"}:
+        while end < len(core.words) and core.words[end].flag in NOUNS - {"vn", "number", "a"}:
             end += 1
         if end < len(core.words) and core.words[end].flag == "v" and end > index + 1:
             start, stop = core.words[index + 1].start, core.words[end - 1].end
@@ -281,7 +166,7 @@ def _posts(core: Core) -> Iterator[Span]:
         return
     held = match[1] != "当过"
     start = core.predicate_at + match.start(2)
-    yield _of(core, "what", start, len(core.text), "什么职务" if held else "什么")
+    yield span_of(core, "what", start, len(core.text), "什么职务" if held else "什么")
 
 
 def _be(core: Core) -> Iterator[Span]:
@@ -289,7 +174,7 @@ def _be(core: Core) -> Iterator[Span]:
     predicate = core.text[core.predicate_at :]
     match = lexicon.BE.match(predicate)
     noun = predicate[match.end() :] if match else ""
-    if not match or not noun or noun[0] in "由在因用从指以为被于对不否的" or noun.endswith("的") or len(noun) > 24:
+    if not match or not noun or noun[0] in "由在因用从指以为被于对不否的属" or noun.endswith("的") or len(noun) > 24:
         return
     start = core.predicate_at + match.end()
     indefinite = _INDEFINITE.match(noun)
@@ -298,15 +183,22 @@ def _be(core: Core) -> Iterator[Span]:
     if not answer or (match.group().endswith("为") and not nominal) or re.search("、|而|但|并|[是有]", noun):
         return
     last = core.words[-1]
+    if core.reading.subject.endswith(tuple("尊封称改定命评选列立视")):
+        return
+    if re.search(r"[二两三四五六七八九十百几数\d]倍$", noun):
+        return
     if last.flag[0] not in "nsvlj" and last.flag not in ("quoted", "eng", "zg"):
         return
-    yield Span("what", start, len(core.text), *_what_kind(core, noun), answer, len(core.text) - len(answer))
+    word, other = _what_kind(core, noun)
+    if match.group().endswith("为"):
+        start, word, other = start - 1, f"是{word}", ""
+    yield Span("what", start, len(core.text), word, other, answer, len(core.text) - len(answer))
 
 
 def _what_kind(core: Core, noun: str) -> tuple[str, str]:
     """The question word for what something is."""
     subject = core.reading.subject
-    kin = lexicon.ROLE.search(subject) and "的" not in noun and len(noun) <= 5
+    kin = lexicon.ROLE.search(subject) and ("的" not in noun or re.search("[儿子女妻室夫父母兄弟姐妹]", noun))
     if kin:
         return "谁", ""
     person = any(is_person(word.text, word.flag) for word in core.words if word.end == core.predicate_at)
@@ -322,7 +214,7 @@ def _objects(core: Core) -> Iterator[Span]:
     yield from _materials(core)
     for index in range(len(core.words) - 1, 0, -1):
         word = core.words[index]
-        if word.start < core.predicate_at or word.flag not in _NOUNS | {"ul", "uz", "ug", "v"}:
+        if word.start < core.predicate_at or word.flag not in NOUNS | {"ul", "uz", "ug", "v"}:
             return
         aspect = word.text in ("了", "过", "着")
         if not aspect and word.text not in lexicon.OBJECT_VERBS:
@@ -346,7 +238,14 @@ def _object(core: Core, verb: Token) -> Iterator[Span]:
 
 def _materials(core: Core) -> Iterator[Span]:
     predicate = core.text[core.predicate_at :]
-    match = re.match(r"是?用([^，、和用的]{2,6}|[^，、和用]{2,8})(?:来)?(?:调味|制成|铸成|做成|建成|酿成|砌成|加热|织成|写成)(?:的)?$", predicate)
+    match = re.match(
+        r"是?用([^，、和用的]{2,6}|[^，、和用]{2,8})(?:来)?(?:调味|制成|铸成|做成|建成|酿成|砌成|加热|织成|写成)(?:的)?$",
+        predicate,
+    )
     if match:
         start, end = core.predicate_at + match.start(1), core.predicate_at + match.end(1)
-        yield _of(core, "what", start, end, "什么")
+        yield span_of(core, "what", start, end, "什么")
+
+
+# In the order of trust: a later finder does not ask for what an earlier one found.
+_FINDERS = (sizes, dates, numbers, _persons, _agents, _named, _books, _places, _within, _posts, _be, _objects)

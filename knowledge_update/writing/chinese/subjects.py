@@ -5,18 +5,22 @@ from dataclasses import dataclass, field
 
 from knowledge_update.documents.blocks import Document
 from knowledge_update.writing.chinese import lexicon
-from knowledge_update.writing.chinese.clauses import Clause, bare, tokens
+from knowledge_update.writing.chinese.clauses import Clause, tokens
 
 _CHINESE_NAME = re.compile(rf"[{lexicon.CHINESE}]{{2,4}}$")
 _PERSON_CLUE = re.compile(
     "政治|武将|演员|歌手|皇后|皇帝|将军|运动员|球员|教授|作家|画家|诗人|导演|[家者员人手][，。]|出生|生于|享年|逝世|同志"
+)
+_ADVERBIAL = re.compile(
+    rf"^(?:{'|'.join([*lexicon.PREPOSITIONS, *lexicon.SUBORDINATORS])})|由于|虽然|尽管|如果|"
+    "(?:(?<![太皇王])后|[里中上下前时初间日天年月季末起底]|期间|以来|方面|如今|现在|当初|最初|早期|后期)[，, ]*$"
 )
 _SURE = re.compile("武将|演员|歌手|享年|运动员|球员|政治家|出生于")
 _LOCATIVE = re.compile("[里上中下内外旁]$")
 _DEMONSTRATIVE = re.compile("(?:该|这|那|此|本)(?:一)?(?:[个座口家所间种款部首位条艘支项本张])?")
 _STATIC = re.compile(r"(?:叫|名叫|位于|坐落|建于|[高长宽重深]\d|共有|现有|拥有|有)|" + lexicon.BE.pattern)
 _NAMED = re.compile("(?:名叫|叫做|叫|取名|名为)(“[^“”]+”)$")
-_MAX_LEAD = 70
+_MAX_LEAD = 40
 
 
 @dataclass(frozen=True)
@@ -68,10 +72,10 @@ class Subjects:
     def __post_init__(self) -> None:
         """Looks at what kind of thing the title names."""
         text = "".join(block.text for block in self.document.blocks)
-        self.title = bare(self.document.title)
-        self.anchored = self.title in text
+        self.title = re.sub(r"\s*[（(][^（）()]*[）)]$", "", self.document.title)
         self.person = text.startswith(self.title) and self._names_person(text[:150])
         self.organisation = not self.person and bool(lexicon.ORGANISATION.search(self.title))
+        self.anchored = self.organisation or self.title in text
         if text.startswith(self.title):
             self.topic = self.title
 
@@ -91,6 +95,8 @@ class Subjects:
         """
         if not clause.predicate:
             return "no predicate"
+        if clause.head and not clause.time and not _ADVERBIAL.search(clause.head):
+            return "adverbial not sure"
         if clause.relative and not self._dated(clause):
             return "a time relative to another"
         found = None if clause.relative and earlier else self._alone(clause, earlier)
@@ -147,7 +153,7 @@ class Subjects:
             return None
         before = earlier[-1]
         own = before.text
-        if len(own) > _MAX_LEAD:
+        if len(own) > _MAX_LEAD or own.count("，") > 2:
             return None
         own = f"{own}，{clause.connective}"
         head, predicate = self._rewritten(clause.head), self._rewritten(clause.predicate)
@@ -180,15 +186,19 @@ class Subjects:
 
     def _carried(self, clause: Clause, earlier: list[Reading]) -> str | None:
         """The subject of a clause that has none."""
+        if self.title in clause.predicate:
+            return None
         if not earlier:
             if clause.head and not clause.time and self._owner_in(clause.head):
                 return ""
             about_title = self.anchored and (not self.topic or self.topic.startswith(self.title))
             return self.title if about_title else None
         before = earlier[-1]
-        stative = before.subject == self.title or _STATIC.match(before.predicate)
-        turned = "的" in before.subject and lexicon.BE.match(before.predicate)
-        safe = stative and not turned and not before.lead and before.subject and not _LOCATIVE.search(before.subject)
+        if re.match("[在对].*的[^的]{1,6}$", clause.predicate):
+            return None
+        is_one = before.subject == self.title or person_at_end(before.subject, self.title)
+        stative = is_one or (not lexicon.BE.match(before.predicate) and _STATIC.match(before.predicate))
+        safe = stative and not before.lead and before.subject and not _LOCATIVE.search(before.subject)
         return before.subject if safe else None
 
     def _owner_in(self, head: str) -> bool:

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 
 from knowledge_update.documents.blocks import Document
 from knowledge_update.documents.chunking import Passage
-from knowledge_update.writing.chinese.clauses import Clause, balanced, clauses, sentences
+from knowledge_update.writing.chinese.clauses import balanced, clauses, sentences
 from knowledge_update.writing.chinese.questions import askings
 from knowledge_update.writing.chinese.subjects import Reading, Subjects
 from knowledge_update.writing.statements import Statement, Unused
 
-_MARKUP = ("-{", "}-", "http", "::", "|")
+_MARKUP = ("-{", "}-", "http", "::", "|", '"参见')
 _MAX_TEXT = 160
 
 
@@ -60,6 +60,8 @@ def _unusable(sentence: str) -> str:
         return "part of a quotation"
     if sentence.rstrip("”」』）)").endswith(("？", "?")):
         return "a question"
+    if sentence.endswith("."):
+        return "part of a sentence"
     return "no predicate" if len(sentence) < 5 else ""
 
 

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from knowledge_update.writing.english.lexicon import DATE
+from knowledge_update.writing.english.lexicon import COLOURS, DATE, MEASURE_VERBS, NUMBER_WORDS, PARTICLES
 from knowledge_update.writing.english.phrases import Ask, Reader, tidy, time_asks
 
 Token = Any
 
+# Adverbs that tie a sentence to its neighbours and say nothing by themselves.
+_TEMPORAL = frozenset("when where how also then thus therefore however there here now later today still".split())
 _BE = {"is": "is", "are": "is", "was": "was", "were": "was", "am": "is", "be": "is"}
 
 
@@ -36,6 +38,8 @@ class Clause:
         tag: Its Penn tag.
         slots: What else there is, in order.
         passive: Whether it is in the passive voice.
+        particle: What belongs to the verb and follows it.
+        adverb: What stands right before the verb.
     """
 
     subject: Slot
@@ -46,6 +50,7 @@ class Clause:
     slots: tuple[Slot, ...]
     passive: bool = False
     particle: str = ""
+    adverb: str = ""
 
     @property
     def copular(self) -> bool:
@@ -56,7 +61,7 @@ class Clause:
         """The clause as a sentence without its full stop."""
         front = [slot.text for slot in self.slots if slot.fronted]
         rest = [slot.text for slot in self.slots if not slot.fronted]
-        words = [self.subject.text, *self.auxiliaries, self.verb, self.particle, *rest]
+        words = [self.subject.text, *self.auxiliaries, self.adverb, self.verb, self.particle, *rest]
         said = " ".join(word for word in words if word)
         return upper_first(tidy(", ".join([*front, said]) if front else said))
 
@@ -75,7 +80,7 @@ def clauses_of(sentence: Any, reader: Reader) -> Iterator[Clause]:
 
 
 def _verbal(verb: Token, reader: Reader) -> Clause | None:
-    if verb.dep_ == "advcl" and not any(child.lower_ in ("when", "after", "while") for child in verb.children):
+    if verb.dep_ == "advcl" and not (verb.tag_ == "VBD" and any(c.lower_ in ("when", "while") for c in verb.children)):
         return None
     subject = _subject(verb, reader)
     if subject is None or verb.tag_ not in ("VBD", "VBZ", "VBP", "VBN", "VBG", "VB"):
@@ -83,10 +88,21 @@ def _verbal(verb: Token, reader: Reader) -> Clause | None:
     auxiliaries = _auxiliaries(verb)
     if not auxiliaries and verb.tag_ in ("VBN", "VBG", "VB"):
         return None
-    particle = next((child.text for child in verb.rights if child.dep_ == "prt"), "")
+    particle = next((child.text for child in verb.rights if _is_particle(child, verb)), "")
+    adverb = " ".join(child.lower_ for child in verb.lefts if _is_mid_adverb(child, verb))
     slots = tuple(_slots(verb, reader))
     passive = any(child.dep_ == "auxpass" for child in _own_or_shared(verb))
-    return Clause(subject, auxiliaries, verb.text, verb.lemma_.lower(), verb.tag_, slots, passive, particle)
+    return Clause(subject, auxiliaries, verb.text, verb.lemma_.lower(), verb.tag_, slots, passive, particle, adverb)
+
+
+def _is_particle(child: Token, verb: Token) -> bool:
+    return child.dep_ == "prt" or (child.dep_ == "advmod" and child.i == verb.i + 1 and child.lower_ in PARTICLES)
+
+
+def _is_mid_adverb(child: Token, verb: Token) -> bool:
+    if child.dep_ != "advmod" or child.lower_ in _TEMPORAL or list(child.children):
+        return False
+    return any(other.dep_ in ("nsubj", "nsubjpass", "aux", "auxpass") and other.i < child.i for other in verb.children)
 
 
 def _own_or_shared(verb: Token) -> list[Token]:
@@ -115,6 +131,9 @@ def _subject(verb: Token, reader: Reader) -> Slot | None:
             return None
         token = verb.head
         later = frozenset(part.i for part in verb.subtree)
+        # "X, a midwife who crossed the strait": it was X who crossed it.
+        if token.dep_ == "appos":
+            return _noun_subject(token.head, reader, frozenset(part.i for part in token.subtree))
         return _noun_subject(token, reader, later)
     if token.pos_ == "PRON" and token.i not in reader.replaced:
         return None
@@ -126,9 +145,17 @@ def _subject(verb: Token, reader: Reader) -> Slot | None:
 def _noun_subject(token: Token, reader: Reader, without: frozenset[int]) -> Slot:
     text = reader.text(token, without=without, place=True)
     plural = token.tag_ in ("NNS", "NNPS") or any(child.dep_ == "conj" for child in token.children)
-    asks = () if _clausal(token) else tuple(reader.noun_asks(token, role="subject"))
-    short = tuple(ask if ask.form.startswith("how") else replace(ask, tail="") for ask in asks)
+    asks = [] if _clausal(token) else reader.noun_asks(token, role="subject", without=without)
+    short = tuple(ask if ask.form.startswith("how") else replace(ask, tail="") for ask in asks if _telling(ask, token))
     return Slot("subject", lower_first(text, token, reader), short, plural=plural)
+
+
+def _telling(ask: Ask, token: Token) -> bool:
+    """Whether an answer says something: a name, a number, something new; "the wind" does not."""
+    if ask.form.startswith("how") or re.search(r"[A-Z\d]", ask.answer[1:]) or re.match(r"[A-Z]", ask.answer):
+        return token.pos_ == "PROPN" or bool(re.search(r"[A-Z\d]", ask.answer[1:])) or ask.form.startswith("how")
+    determiner = next((child.lower_ for child in token.children if child.dep_ == "det"), "")
+    return determiner in ("a", "an") and token.dep_ in ("nsubj", "pobj", "dobj")
 
 
 def _clausal(token: Token) -> bool:
@@ -139,6 +166,9 @@ def lower_first(text: str, token: Token, reader: Reader) -> str:
     """Lowers the first letter of a phrase that stood at the start of a sentence, unless it is a name's."""
     first = token.left_edge
     if first.i in reader.replaced or first.pos_ == "PROPN" or first.lower_ in ("i",):
+        return text
+    # A capital after it, or a noun where a capital may be a name's: the tagger takes rare names for common words.
+    if first.pos_ not in ("DET", "ADP", "ADV", "SCONJ", "PRON", "CCONJ") and re.match(r"\S+ [A-Z]", text):
         return text
     if first.lower_ == "the" and re.match(r"The [A-Z]", text):
         return "the" + text[3:]
@@ -159,12 +189,14 @@ def _slots(verb: Token, reader: Reader) -> Iterator[Slot]:
         if slot:
             text = lower_first(slot.text, child, reader)
             yield replace(slot, text=text, fronted=fronted)
-        if child.dep_ in ("dobj", "attr", "pobj") and not fronted:
+        if child.dep_ in ("dobj", "attr", "prep") and not fronted:
             yield from _late_times(child, reader)
 
 
 def asides(verb: Token, child: Token) -> frozenset[int]:
     """Coordinated or loosely added clauses, which are clauses of their own."""
+    if child.dep_ in ("advmod", "npadvmod", "amod") and child.i > verb.i and child.doc[child.left_edge.i - 1].text == ",":
+        return frozenset([child.i])
     loose = child.dep_ in ("conj", "cc", "parataxis", "relcl") or (child.dep_ == "advcl" and child.i > verb.i)
     return frozenset([child.i]) if loose else frozenset()
 
@@ -174,7 +206,12 @@ def _slot(child: Token, verb: Token, reader: Reader) -> Slot | None:
     if role in ("dobj", "attr", "oprd"):
         late = frozenset(part.i for prep in _late(child) for part in prep.subtree)
         asks = reader.noun_asks(child, verb=verb.lemma_) if child.pos_ in ("NOUN", "PROPN", "NUM") else []
-        return Slot("object" if role == "dobj" else "attribute", reader.text(child, without=late), tuple(asks))
+        if role == "attr":
+            asks = _attribute_asks(asks, verb, child)
+        if role == "oprd" and child.lemma_.lower() in COLOURS:
+            asks = [Ask("what", "what colour", reader.text(child))]
+        text = reader.text(child, without=late)
+        return Slot("object" if role == "dobj" else "attribute", text, tuple(asks), plural=_is_plural(child, text))
     if role == "acomp":
         return Slot("adjective", reader.text(child), tuple(reader.adjective_asks(child)))
     if role == "agent":
@@ -184,16 +221,39 @@ def _slot(child: Token, verb: Token, reader: Reader) -> Slot | None:
                 for ask in (reader.noun_asks(noun) if noun is not None else [])]  # fmt: skip
         return Slot("agent", reader.text(child), tuple(asks))
     if role == "prep":
-        return Slot("prep", reader.text(child), tuple(reader.prep_asks(child, verb.lemma_)))
+        late = frozenset(part.i for prep in _late(child) for part in prep.subtree)
+        asks = reader.prep_asks(child, verb.lemma_) if not late else []
+        return Slot("prep", reader.text(child, without=late), tuple(asks))
     if role == "npadvmod":
         text = reader.text(child)
         often = [Ask("how_often", "how often", text)] if re.match(r"(?:every|each) ", text, re.I) else []
+        often = often or [ask for ask in reader.quantity_ask(child, verb.lemma_) if verb.lemma_ in MEASURE_VERBS]
         return Slot("time", text, tuple(often or time_asks("", text, child)))
     if role in ("advmod", "xcomp", "ccomp", "dative", "advcl", "pobj"):
-        return None if child.lower_ in ("when", "where", "how", "also", "then", "thus", "therefore", "however") else Slot(
-            "adverb" if role == "advmod" else "clause", reader.text(child)
-        )  # fmt: skip
+        if _is_particle(child, verb) or _is_mid_adverb(child, verb) or child.lower_ in _TEMPORAL:
+            return None
+        return Slot("adverb" if role == "advmod" else "clause", reader.text(child))
     return None
+
+
+def _attribute_asks(asks: list[Ask], verb: Token, noun: Token) -> list[Ask]:
+    """`What is X?`, and `what has X been` of what a person was for a time."""
+    simple = not any(child.dep_ == "aux" for child in verb.children)
+    found = []
+    for ask in asks:
+        if ask.form.startswith("how"):
+            found.append(ask)
+        elif noun.pos_ == "PROPN" or (ask.form == "who" and simple):
+            found.append(replace(ask, tail=""))
+        elif ask.form != "which":
+            found.append(Ask("what", "what", ask.answer))
+    return found
+
+
+def _is_plural(noun: Token, text: str) -> bool:
+    counted = re.match(r"[\d.,]+ ", text) is not None and not text.startswith("1 ")
+    counted = counted or text.split(" ")[0].lower() in NUMBER_WORDS - {"one", "half"}
+    return counted or noun.tag_ in ("NNS", "NNPS") or any(child.dep_ == "conj" for child in noun.children)
 
 
 def _late(noun: Token) -> list[Token]:
@@ -227,7 +287,7 @@ def _appositive(token: Token, reader: Reader) -> Iterator[Clause]:
     text = reader.text(token)
     asks: list[Ask] = []
     if token.pos_ == "PROPN":
-        asks = reader.noun_asks(token)
+        asks = [replace(ask, tail="") for ask in reader.noun_asks(token)]
     elif reader.is_person(head):
         asks = [Ask("what", "who", text)] if len(text.split()) <= 8 else []
     elif len(text.split()) <= 8:
@@ -249,6 +309,8 @@ def _participial(verb: Token, reader: Reader) -> Iterator[Clause]:
     if verb.head.pos_ not in ("NOUN", "PROPN"):
         return
     subject = _noun_subject(verb.head, reader, frozenset(part.i for part in verb.subtree))
+    if verb.head.dep_ == "appos":
+        subject = _noun_subject(verb.head.head, reader, frozenset(part.i for part in verb.head.subtree))
     called = verb.lemma_ in ("call", "name", "know", "dub", "nickname")
     definite = re.match(r"the |[A-Z]", subject.text)
     if not definite and not called:

@@ -73,6 +73,19 @@ MEASURE_ADJECTIVES = {
     "high": "how high", "tall": "how tall", "long": "how long", "wide": "how wide", "deep": "how deep",
     "thick": "how thick", "old": "how old", "heavy": "how heavy", "large": "how large", "big": "how big",
 }  # fmt: skip
+COLOURS = frozenset(
+    """amber beige black blue bronze brown copper cream crimson gold golden green grey gray indigo ivory lilac magenta
+    maroon orange pink purple red rust scarlet silver turquoise violet white yellow""".split()
+)
+# Nouns whose amount is what is asked for: "a height of 588 metres".
+MEASURE_NOUNS = frozenset(
+    """altitude amount area average budget capacity cost debt deficit depth diameter distance fee fine height income
+    length level loan loss mass number percentage population price prize profit rate reward salary score share size
+    speed sum surplus tax temperature thickness ticket toll total turnover value volume wage weight width yield
+    magnitude""".split()
+)
+# Adverbs that belong to their verb as a particle does.
+PARTICLES = frozenset("away back down off out over together up".split())
 # What a quantity is asked for with, by the verb that governs it.
 MEASURE_VERBS = {"weigh": "how much", "cost": "how much", "last": "how long", "take": "how long"}
 
@@ -84,8 +97,8 @@ SYNONYMS: tuple[tuple[str, ...], ...] = (
     ("receive", "get"), ("link", "connect"), ("paint", "colour"), ("repair", "fix"), ("direct", "run", "lead"),
     ("manage", "run"), ("own", "possess"), ("carry", "transport"), ("abolish", "scrap"), ("reveal", "disclose"),
     ("strike", "hit"), ("happen", "occur", "take place"), ("supply", "provide"), ("defeat", "beat"),
-    ("create", "make"), ("name", "call"), ("retire", "step down"), ("cancel", "call off"), ("appoint", "name"),
-    ("store", "hold"), ("hold", "contain"), ("cover", "span"), ("stand", "be"), ("lie", "be located"),
+    ("create", "make"), ("retire", "step down"), ("cancel", "call off"), ("appoint", "name"),
+    ("cover", "span"), ("stand", "be"), ("lie", "be located"),
 )  # fmt: skip
 
 

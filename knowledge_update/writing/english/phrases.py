@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from knowledge_update.writing.english.lexicon import (
+    COLOURS,
     DATE,
     DAYS,
     FULL_DATE,
     MEASURE_ADJECTIVES,
+    MEASURE_NOUNS,
     MEASURE_VERBS,
     MONTHS,
     NUMBER_WORDS,
@@ -87,16 +89,18 @@ class Reader:
             return word in self.memory.cast.people.values()
         return self.memory.is_person(token)
 
-    def noun_asks(self, token: Token, *, verb: str = "", role: str = "object") -> list[Ask]:
+    def noun_asks(
+        self, token: Token, *, verb: str = "", role: str = "object", without: frozenset[int] = frozenset()
+    ) -> list[Ask]:
         """The ways to ask for a noun phrase."""
-        text = self.text(token)
-        quantity = self._quantity_ask(token, verb)
+        text = self.text(token, without=without)
+        quantity = self.quantity_ask(token, verb, without)
         if quantity:
             return quantity
         nested = self._nested_quantity(token)
         if nested:
             return nested
-        short = self._short(token)
+        short = self._short(token, without)
         if not short or token.pos_ == "PRON" or len(short.split()) > MAX_ANSWER_WORDS:
             return []
         tail = text[len(short) :].strip() if text.startswith(short) and role != "subject" else ""
@@ -108,9 +112,9 @@ class Reader:
             asks.append(Ask("which", f"which {kind}", short, tail))
         return [*asks, Ask("what", "what", short, tail)]
 
-    def _short(self, token: Token) -> str:
+    def _short(self, token: Token, without: frozenset[int] = frozenset()) -> str:
         """The phrase without what follows its head, if the whole is too long for an answer."""
-        text = self.text(token)
+        text = self.text(token, without=without)
         if len(text.split()) <= 5:
             return text
         later = frozenset(
@@ -119,9 +123,9 @@ class Reader:
             if child.dep_ not in ("compound", "punct") and child.lower_ != "of" and child.dep_ != "conj"
             for part in child.subtree
         )
-        return self.text(token, without=later)
+        return self.text(token, without=later | without)
 
-    def _quantity_ask(self, token: Token, verb: str) -> list[Ask]:
+    def quantity_ask(self, token: Token, verb: str, without: frozenset[int] = frozenset()) -> list[Ask]:
         """`17 members`: how many members; `68.5 % of the power`: what percentage of the power."""
         number = next((child for child in token.lefts if child.dep_ in ("nummod", "quantmod")), None)
         if number is None and token.like_num and token.lemma_ not in TIME_UNITS:
@@ -130,7 +134,7 @@ class Reader:
             return []
         amount = tidy("".join(part.text_with_ws for part in number.subtree))
         before = {part.i for child in token.lefts if child.i <= number.i for part in child.subtree}
-        rest = self.text(token, without=frozenset(before))
+        rest = self.text(token, without=frozenset(before) | without)
         if any(part.pos_ == "PROPN" for part in token.lefts) or not rest:
             return []
         noun = token.text
@@ -151,7 +155,7 @@ class Reader:
         amount = next((child for child in of.children if child.dep_ == "pobj"), None) if of is not None else None
         if amount is None or not any(child.dep_ == "nummod" for child in amount.lefts):
             return []
-        if not any(child.lower_ in ("a", "an") for child in token.lefts):
+        if token.lemma_ not in MEASURE_NOUNS or not any(child.lower_ in ("a", "an") for child in token.lefts):
             return []
         return [Ask("how_much", f"what {token.lemma_}", self.text(amount))]
 
@@ -167,13 +171,13 @@ class Reader:
         if word == "because" or text.startswith("of ") and word == "because":
             return [Ask("why", "why", f"because {text}")]
         if word == "for" and noun.lemma_ in TIME_UNITS:
-            return [Ask("how_long", "for how long", text), *_prefixed("for", self._quantity_ask(noun, verb))]
+            return [Ask("how_long", "for how long", text), *_prefixed("for", self.quantity_ask(noun, verb))]
         if word in ("in", "on", "at", "near", "above", "under", "beside", "behind", "opposite") and self._is_place(noun):
             return [Ask("where", "where", self._short(noun))] if len(self._short(noun).split()) <= 6 else []
-        quantity = self._quantity_ask(noun, verb) or self._nested_quantity(noun)
+        quantity = self.quantity_ask(noun, verb) or self._nested_quantity(noun)
         if quantity:
             return _prefixed(word, quantity)
-        if word in ("of", "with", "to", "from", "after", "into", "by", "against", "over", "for", "about", "as"):
+        if word in ("of with to from after into by against over for about as on in through".split()):
             return self._stranded(word, noun)
         return []
 
@@ -185,14 +189,16 @@ class Reader:
         return [Ask(ask.form, ask.wh, ask.answer, f"{word} {ask.tail}".strip()) for ask in asks if not ask.tail]
 
     def _is_place(self, noun: Token) -> bool:
-        if self.is_person(noun) or noun.like_num or noun.text in DAYS or noun.text in MONTHS:
+        if self.is_person(noun) or noun.text in DAYS or noun.text in MONTHS or re.search(r"\d", self.text(noun)):
             return False
         if noun.pos_ == "PROPN":
             return noun.ent_type_ in ("GPE", "LOC", "FAC", "ORG", "PERSON", "") and not YEAR.search(noun.text)
         return noun.lemma_.lower() in PLACE_NOUNS
 
     def adjective_asks(self, token: Token) -> list[Ask]:
-        """`742 metres long`: how long."""
+        """`742 metres long`: how long; `rust red`: what colour."""
+        if token.lemma_.lower() in COLOURS:
+            return [Ask("what", "what colour", self.text(token))]
         measure = next((child for child in token.lefts if child.dep_ in ("npadvmod", "nummod", "advmod")), None)
         if measure is None or token.lemma_ not in MEASURE_ADJECTIVES or not re.search(r"\d", measure.sent.text):
             return []

@@ -1,5 +1,6 @@
 """Clauses turned round: passive to active and back, synonyms, and questions for each part."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -24,7 +25,20 @@ def questions_of(clause: Clause) -> Iterator[Question]:
     """Yields every question the rules can ask about a clause, the fullest of each part first."""
     for slot in (clause.subject, *clause.slots):
         for ask in slot.asks:
-            yield from _questions(clause, slot, ask)
+            if _reads_well(clause, slot, ask):
+                yield from _questions(clause, slot, ask)
+
+
+def _reads_well(clause: Clause, slot: Slot, ask: Ask) -> bool:
+    if slot is clause.subject and clause.copular:
+        attribute = next((other.text for other in clause.slots if other.role == "attribute"), "")
+        kind = ask.wh.removeprefix("which ")
+        plain = re.match(r"an? ", attribute) and not re.search(r"[A-Z\d]", attribute)
+        return not plain and kind not in attribute.lower().split()
+    # A preposition left behind reads well at the end, not before another and not when its phrase opened the sentence.
+    stranded = slot.role == "prep" and bool(ask.tail) and not ask.wh.startswith(("how many", "what percentage"))
+    later = [other for other in clause.slots if clause.slots.index(other) > clause.slots.index(slot)] if stranded else []
+    return not stranded or not (slot.fronted or any(other.role in ("prep", "clause") for other in later))
 
 
 def _questions(clause: Clause, slot: Slot, ask: Ask) -> Iterator[Question]:
@@ -48,7 +62,7 @@ def _subject_question(clause: Clause, ask: Ask, others: list[Slot]) -> Question:
         elif clause.tag == "VBP" or clause.copular:
             verb = singular_finite(verb) if clause.lemma in ("be", "have", "do") else _inflect(clause.lemma, "VBZ")
     rest = _in_order(others)
-    text = _join([ask.wh, ask.tail, *words, verb, clause.particle, *rest])
+    text = _join([ask.wh, ask.tail, *words, clause.adverb, verb, clause.particle, *rest])
     return Question("subject", ask.form, f"{upper_first(text)}?", text, ask.answer)
 
 
@@ -56,7 +70,7 @@ def _question(clause: Clause, slot: Slot, ask: Ask, others: list[Slot], *, short
     rest = _in_order([*others, Slot("tail", ask.tail)] if ask.tail else others, after=slot, clause=clause, tail=ask.tail)
     finite, kept = _split_finite(clause)
     direct = _join([ask.wh, finite, clause.subject.text, *kept, clause.particle, *rest])
-    group = [*clause.auxiliaries, clause.verb]
+    group = [*clause.auxiliaries, clause.adverb, clause.verb]
     indirect = _join([ask.wh, clause.subject.text, *group, clause.particle, *rest])
     return Question(slot.role + slot.text, ask.form, f"{upper_first(direct)}?", indirect, ask.answer, short)
 
@@ -64,11 +78,11 @@ def _question(clause: Clause, slot: Slot, ask: Ask, others: list[Slot], *, short
 def _split_finite(clause: Clause) -> tuple[str, list[str]]:
     """The word that goes before the subject in a question, and the verb words that stay."""
     if clause.auxiliaries:
-        return clause.auxiliaries[0], [*clause.auxiliaries[1:], clause.verb]
+        return clause.auxiliaries[0], [*clause.auxiliaries[1:], clause.adverb, clause.verb]
     if clause.copular:
-        return clause.verb, []
+        return clause.verb, [clause.adverb]
     do = {"VBD": "did", "VBZ": "does"}.get(clause.tag, "do")
-    return do, [clause.lemma]
+    return do, [clause.adverb, clause.lemma]
 
 
 def _in_order(
@@ -76,8 +90,11 @@ def _in_order(
 ) -> list[str]:
     """Words of the slots: what stood after the verb, the asked slot's tail in its place, then what stood before."""
     if clause is not None and after is not None and tail:
-        ordered: list[str] = []
+        # "Who was it held by in 1959?": the agent's preposition stays with the verb.
+        ordered: list[str] = [tail] if after.role == "agent" else []
         for slot in clause.slots:
+            if slot is after and after.role == "agent":
+                continue
             if slot is after:
                 ordered.append(tail)
             elif slot in slots and not slot.fronted:
@@ -111,7 +128,8 @@ def _to_active(clause: Clause) -> Clause | None:
     subject = Slot("subject", name, asks, plural=plural)
     object_ = replace(clause.subject, role="object", asks=_object_asks(clause.subject))
     rest = tuple(slot for slot in clause.slots if slot is not agent)
-    return Clause(subject, (), _inflect(clause.lemma, tag), clause.lemma, tag, (object_, *rest), False, clause.particle)
+    verb = _inflect(clause.lemma, tag)
+    return Clause(subject, (), verb, clause.lemma, tag, (object_, *rest), False, clause.particle, clause.adverb)
 
 
 def _to_passive(clause: Clause) -> Clause | None:
@@ -122,7 +140,7 @@ def _to_passive(clause: Clause) -> Clause | None:
         return None
     if any(slot.role in ("clause", "attribute", "adjective") for slot in clause.slots) or " its " in f" {object_.text} ":
         return None
-    plural = object_.plural or _looks_plural(object_.text)
+    plural = object_.plural
     auxiliary = ("were" if plural else "was") if clause.tag == "VBD" else ("are" if plural else "is")
     agent_asks = tuple(replace(ask, tail="by") for ask in clause.subject.asks if not ask.form.startswith("how"))
     agent = Slot("agent", f"by {clause.subject.text}", agent_asks)
@@ -131,16 +149,14 @@ def _to_passive(clause: Clause) -> Clause | None:
     late = tuple(slot for slot in rest if not slot.fronted)
     front = tuple(slot for slot in rest if slot.fronted)
     participle = _inflect(clause.lemma, "VBN")
-    return Clause(subject, (auxiliary,), participle, clause.lemma, "VBN", (*front, agent, *late), True, clause.particle)
+    slots = (*front, agent, *late)
+    return Clause(
+        subject, (auxiliary,), participle, clause.lemma, "VBN", slots, True, clause.particle, clause.adverb
+    )
 
 
 def _object_asks(subject: Slot) -> tuple[Ask, ...]:
     return tuple(ask for ask in subject.asks if not ask.form.startswith("how"))
-
-
-def _looks_plural(text: str) -> bool:
-    head = text.split(" of ")[0].split(" in ")[0].split(" with ")[0].split()
-    return bool(head) and (" and " in text or (head[-1].endswith("s") and not head[-1].endswith(("ss", "us", "is"))))
 
 
 def with_synonyms(clause: Clause) -> Iterator[Clause]:

@@ -162,7 +162,7 @@ class Memory:
         word = token.lower_
         if token.tag_ == "PRP" and word in _PERSONAL:
             self._resolve_personal(token, here, replaced)
-        elif token.tag_ == "PRP" and word not in ("itself", "himself", "herself", "themselves"):
+        elif token.tag_ == "PRP" and token.text == word and word not in ("itself", "himself", "herself", "themselves"):
             raise UnresolvedError(f"'{token.text}' is nobody in particular")
         elif token.tag_ == "PRP$" and word in _POSSESSIVE:
             if not self._bound(token, _POSSESSIVE[word]):
@@ -213,7 +213,9 @@ class Memory:
                 return False
             verb = verb.head
         subjects = [child for child in verb.children if child.dep_ in ("nsubj", "nsubjpass")]
-        return bool(subjects) and self._kind(subjects[0]) == kind and subjects[0].i < token.i
+        if not subjects or subjects[0].i > token.i:
+            return False
+        return subjects[0].tag_ in ("WP", "WDT") or self._kind(subjects[0]) == kind
 
     def _kind(self, token: Token) -> str:
         if any(child.dep_ == "conj" for child in token.children) or token.tag_ in ("NNS", "NNPS"):

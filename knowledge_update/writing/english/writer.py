@@ -129,7 +129,12 @@ def _askings(clause: Clause, cast: Cast, topic: str, text: str, quote: str) -> l
     turned = converse(clause)
     if turned:
         askings.append(Asking("text", TEXT, "", f"{topic}{turned.say()}."))
-    return list(dict.fromkeys(askings))
+    return _distinct(askings)
+
+
+def _distinct(askings: list[Asking]) -> list[Asking]:
+    """Leaves out askings that say the same as an earlier one."""
+    return list({(asking.question, asking.answer): asking for asking in reversed(askings)}.values())[::-1]
 
 
 def _variants(clause: Clause) -> Iterator[tuple[str, Clause]]:

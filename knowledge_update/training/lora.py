@@ -1,0 +1,90 @@
+"""LoRA (arXiv 2106.09685) on all linear layers, computed as one autograd function."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class LoraFunction(torch.autograd.Function):
+    """`y = x Wᵀ + b + s (x Aᵀ) Bᵀ` with W frozen.
+
+    PEFT's own forward records some ten operations a layer and keeps their results; this one keeps `x` and `x Aᵀ` and
+    joins every product by `addmm`. Adapter weights may be of higher precision than `x`: they are cast in, and their
+    gradients come back in their own type.
+    """
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor, scale: float
+    ) -> Tensor:
+        """Computes the layer.
+
+        Args:
+            ctx: Holds what backward needs.
+            x: Input, (..., in).
+            weight: Frozen weight, (out, in).
+            bias: Frozen bias, (out,), or none.
+            a: LoRA A, (rank, in).
+            b: LoRA B, (out, rank).
+            scale: α / rank.
+        """
+        rows = x.reshape(-1, x.shape[-1])
+        a_, b_ = a.to(x.dtype), b.to(x.dtype)
+        inner = rows @ a_.t()
+        out = rows @ weight.t() if bias is None else torch.addmm(bias, rows, weight.t())
+        out.addmm_(inner, b_.t(), alpha=scale)
+        ctx.save_for_backward(rows, inner, weight, a, b)
+        ctx.scale = scale
+        return out.view(*x.shape[:-1], -1)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        """Returns the gradients of x, A and B."""
+        rows, inner, weight, a, b = ctx.saved_tensors
+        flat = grad.reshape(-1, grad.shape[-1])
+        grad_inner = (flat @ b.to(flat.dtype)).mul_(ctx.scale)
+        grad_a = (grad_inner.t() @ rows).to(a.dtype)
+        grad_b = (flat.t() @ inner).mul_(ctx.scale).to(b.dtype)
+        grad_x = None
+        if ctx.needs_input_grad[0]:
+            grad_x = (flat @ weight).addmm_(grad_inner, a.to(flat.dtype)).view(*grad.shape[:-1], -1)
+        return grad_x, None, None, grad_a, grad_b, None
+
+
+def fuse(model: Any) -> int:
+    """Makes the LoRA layers of a PEFT model compute by `LoraFunction` where that is the same; returns how many.
+
+    Layers with dropout, DoRA, several adapters or quantised weights keep PEFT's forward.
+    """
+    from peft.tuners.lora import Linear
+
+    fused = 0
+    for layer in model.modules():
+        if type(layer) is Linear and _plain(layer):
+            layer.forward = _forward_of(layer)
+            fused += 1
+    return fused
+
+
+def _plain(layer: Any) -> bool:
+    names = layer.active_adapters
+    if len(names) != 1 or layer.use_dora.get(names[0]) or type(layer.base_layer) is not torch.nn.Linear:
+        return False
+    dropout = layer.lora_dropout[names[0]]
+    return isinstance(dropout, torch.nn.Identity) and layer.lora_A[names[0]].bias is None
+
+
+def _forward_of(layer: Any) -> Any:
+    name = layer.active_adapters[0]
+    original = type(layer).forward
+
+    def forward(x: Tensor, *args: Any, **kwargs: Any) -> Any:
+        if layer.disable_adapters or layer.merged or kwargs:
+            return original(layer, x, *args, **kwargs)
+        base, scale = layer.base_layer, layer.scaling[name]
+        return LoraFunction.apply(
+            x, base.weight, base.bias, layer.lora_A[name].weight, layer.lora_B[name].weight, scale
+        )
+
+    return forward
