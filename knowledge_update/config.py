@@ -1,0 +1,312 @@
+"""The configuration: dataclasses own types, defaults and checks; Hydra composes groups, presets and overrides.
+
+Nothing else in the package reads YAML. A value comes from the dataclass, unless a group or preset says otherwise,
+unless the user does: by an option, or by `key=value` at the end of a command.
+"""
+
+import importlib.metadata
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from knowledge_update import __version__
+from knowledge_update.errors import ConfigError, RunFolderError
+from knowledge_update.run_folder import RunFolder, whole_file
+
+GROUPS = ("model", "writer", "adapter", "optimizer", "schedule", "preset")
+CONF = Path(__file__).parent / "conf"
+RECORDED = ("torch", "transformers", "peft", "spacy", "knowledge-update")
+
+
+def _check(holds: bool, key: str, value: object, wanted: str) -> None:
+    if not holds:
+        raise ConfigError(f"{key}={value}: {wanted}")
+
+
+@dataclass
+class ModelConfig:
+    """The base model."""
+
+    name: str = "smollm2-135m"
+    dtype: str = "auto"
+    device: str = "auto"
+    local_files_only: bool = False
+
+    def __post_init__(self) -> None:
+        dtypes = ("auto", "float32", "bfloat16", "float16")
+        _check(self.dtype in dtypes, "model.dtype", self.dtype, f"one of {', '.join(dtypes)}")
+        _check(bool(re.match(r"auto|cpu|cuda", self.device)), "model.device", self.device, "auto, cpu or cuda")
+
+
+@dataclass
+class ReaderConfig:
+    """How documents are read and cut."""
+
+    encoding: str | None = None
+    limit: int | None = None
+    chunk_tokens: int = 256
+
+    def __post_init__(self) -> None:
+        _check(self.chunk_tokens >= 16, "reader.chunk_tokens", self.chunk_tokens, "at least 16 tokens")
+        _check(self.limit is None or self.limit > 0, "reader.limit", self.limit, "a number of documents above 0")
+
+
+@dataclass
+class WriterConfig:
+    """Who writes facts and questions, and how many."""
+
+    name: str = "rules"
+    wordings_per_fact: int = 12
+    validation_share: float = 0.05
+
+    def __post_init__(self) -> None:
+        _check(self.name == "rules", "writer.name", self.name, "this version has the writer 'rules'")
+        _check(self.wordings_per_fact >= 2, "writer.wordings_per_fact", self.wordings_per_fact, "at least 2")
+        share = self.validation_share
+        _check(0 <= share < 1, "writer.validation_share", share, "a share from 0 to below 1")
+
+
+@dataclass
+class AdapterConfig:
+    """What is trained: LoRA on every linear layer, α = 2 r, no dropout."""
+
+    name: str = "lora"
+    rank: int = 16
+    alpha: int | None = None
+    dropout: float = 0.0
+    targets: str = "all-linear"
+
+    def __post_init__(self) -> None:
+        _check(self.name == "lora", "adapter.name", self.name, "this version has the adapter 'lora'")
+        _check(self.rank >= 1, "adapter.rank", self.rank, "at least 1")
+        _check(0 <= self.dropout < 1, "adapter.dropout", self.dropout, "a share from 0 to below 1")
+
+
+@dataclass
+class OptimizerConfig:
+    """AdamW with an fp32 master of the adapter."""
+
+    name: str = "adamw"
+    learning_rate: float = 2e-3
+    betas: tuple[float, float] = (0.9, 0.99)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check(self.name == "adamw", "optimizer.name", self.name, "this version has the optimizer 'adamw'")
+        _check(self.learning_rate > 0, "optimizer.learning_rate", self.learning_rate, "above 0")
+
+
+@dataclass
+class ScheduleConfig:
+    """The rate over the steps: linear warm-up, then the named decay to the floor."""
+
+    name: str = "cosine"
+    warmup: float = 0.05
+    floor: float = 0.02
+
+    def __post_init__(self) -> None:
+        names = ("cosine", "linear", "constant")
+        _check(self.name in names, "schedule.name", self.name, f"one of {', '.join(names)}")
+        _check(0 <= self.warmup < 1, "schedule.warmup", self.warmup, "a share of the steps from 0 to below 1")
+
+
+@dataclass
+class TrainingConfig:
+    """How long and on what: rows come from facts as text, questions as chat, and replayed general prompts."""
+
+    epochs: float = 4.0
+    batch_rows: int = 8
+    text_share: float = 0.15
+    replay_share: float = 0.08
+    replay_tokens: int = 32
+    checkpoint_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        _check(self.epochs > 0, "training.epochs", self.epochs, "above 0")
+        _check(self.batch_rows >= 1, "training.batch_rows", self.batch_rows, "at least 1")
+        for name in ("text_share", "replay_share"):
+            share = getattr(self, name)
+            _check(0 <= share < 0.9, f"training.{name}", share, "a share from 0 to below 0.9")
+
+
+@dataclass
+class InferenceConfig:
+    """How answers are generated: greedily, in batches."""
+
+    batch_rows: int = 48
+    max_new_tokens: int = 24
+
+    def __post_init__(self) -> None:
+        _check(self.batch_rows >= 1, "inference.batch_rows", self.batch_rows, "at least 1")
+        _check(self.max_new_tokens >= 1, "inference.max_new_tokens", self.max_new_tokens, "at least 1")
+
+
+@dataclass
+class EvaluationConfig:
+    """What is measured: resamples of the bootstrap, and whether general knowledge is asked."""
+
+    resamples: int = 2000
+    retention: bool = True
+
+
+@dataclass
+class Config:
+    """All of it. `documents` and `questions` are paths as the user gave them."""
+
+    documents: str | None = None
+    questions: str | None = None
+    seed: int = 0
+    model: ModelConfig = field(default_factory=ModelConfig)
+    reader: ReaderConfig = field(default_factory=ReaderConfig)
+    writer: WriterConfig = field(default_factory=WriterConfig)
+    adapter: AdapterConfig = field(default_factory=AdapterConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    inference: InferenceConfig = field(default_factory=InferenceConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+
+def load(overrides: Sequence[str] = (), values: Mapping[str, Any] | None = None) -> Config:
+    """Composes the configuration.
+
+    Args:
+        overrides: `key=value` words as Hydra reads them; `model=` also takes a hub id or a path.
+        values: Dotted keys with values that are taken as they are, never parsed.
+
+    Raises:
+        ConfigError: When a key is unknown or a value does not fit; names the dotted key.
+    """
+    from hydra import compose, initialize_config_dir
+    from hydra.core.config_store import ConfigStore
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    words, named = _model_by_name(overrides)
+    ConfigStore.instance().store(name="schema", node=Config)
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            composed = compose("config", overrides=words)
+        for key, value in {**named, **(values or {})}.items():
+            if key not in keys():
+                raise ConfigError(_unknown_key(key))
+            OmegaConf.update(composed, key, value)
+        config = OmegaConf.to_object(composed)
+    except ConfigError:
+        raise
+    except (HydraException, OmegaConfBaseException) as error:
+        raise _explained(error) from error
+    assert isinstance(config, Config)
+    return config
+
+
+def _model_by_name(overrides: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    """Takes `model=<anything that is not a group's option>` for the name of a model."""
+    words, named = [], {}
+    for word in overrides:
+        key, sign, value = word.partition("=")
+        if not sign:
+            raise ConfigError(f"{word!r} is neither an option nor key=value")
+        if key == "model" and not (CONF / "model" / f"{value}.yaml").exists():
+            named["model.name"] = value
+        else:
+            words.append(word)
+    return words, named
+
+
+def _explained(error: Exception) -> ConfigError:
+    """One line for what Hydra and OmegaConf say in many."""
+    text = str(error.__cause__ or error)
+    found = re.search(r"Could not override '([^']+)'", str(error)) or re.search(r"Key '([^']+)' (?:is )?not in", text)
+    if found or "is not in struct" in text:
+        return ConfigError(_unknown_key(found[1] if found else text.splitlines()[0]))
+    full = re.search(r"full_key: (\S+)", text)
+    return ConfigError(f"{full[1] + ': ' if full else ''}{text.strip().splitlines()[0]}")
+
+
+def _unknown_key(key: str) -> str:
+    near = get_close_matches(key, keys(), n=1) or [name for name in keys() if name.split(".")[-1] == key.split(".")[-1]]
+    return f"unknown key {key!r}" + (f"; did you mean {near[0]}?" if near else "; `kupdate config` prints all keys")
+
+
+def keys() -> list[str]:
+    """All dotted keys."""
+    found = []
+    for part in fields(Config):
+        holder = getattr(Config(), part.name)
+        inner = fields(holder) if hasattr(holder, "__dataclass_fields__") else ()
+        found.extend([f"{part.name}.{leaf.name}" for leaf in inner] or [part.name])
+    return found
+
+
+def to_yaml(config: Config) -> str:
+    """The configuration as YAML."""
+    from omegaconf import OmegaConf
+
+    return str(OmegaConf.to_yaml(OmegaConf.structured(config)))
+
+
+def save(config: Config, folder: RunFolder) -> None:
+    """Writes the resolved configuration into a run folder, or checks that the one there is the same.
+
+    Raises:
+        RunFolderError: When the folder was made by another configuration; names what differs.
+    """
+    if folder.config.exists():
+        _compare(stored(folder), config, folder)
+        return
+    with whole_file(folder.config) as file:
+        file.write(to_yaml(config))
+        file.write("versions:\n")
+        file.writelines(f"  {name}: {_version(name)}\n" for name in RECORDED)
+
+
+def stored(folder: RunFolder) -> Config:
+    """The configuration a run folder was made with.
+
+    Raises:
+        RunFolderError: When there is none, or it cannot be read.
+    """
+    from omegaconf import OmegaConf
+
+    if not folder.config.exists():
+        raise RunFolderError(f"{folder.path} is not a run folder: it has no config.yaml")
+    try:
+        loaded = OmegaConf.load(folder.config)
+        loaded.pop("versions", None)
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), loaded))
+    except Exception as error:  # YAML and OmegaConf raise many unrelated types for a file that is not ours
+        raise RunFolderError(f"{folder.config} cannot be read: {str(error).splitlines()[0]}") from error
+    assert isinstance(config, Config)
+    return config
+
+
+def _compare(old: Config, new: Config, folder: RunFolder) -> None:
+    different = [
+        f"{key} ({_get(old, key)}, now {_get(new, key)})" for key in keys() if _get(old, key) != _get(new, key)
+    ]
+    if different:
+        shown = ", ".join(different[:3]) + (f" and {len(different) - 3} more" if len(different) > 3 else "")
+        raise RunFolderError(f"{folder.path} was made with another configuration: {shown}; use another --out")
+
+
+def _get(config: Config, key: str) -> Any:
+    value: Any = config
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def _version(name: str) -> str:
+    if name == "knowledge-update":
+        return __version__
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,106 @@
+"""What a person sees while work goes on: decisions as lines, long work as progress, results as tables.
+
+Everything goes through `logging`, so that `run.log` holds it too. Text of documents and models is never read as
+markup, and control characters are taken out of it.
+"""
+
+import logging
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+PLAIN_SECONDS = 15.0
+
+console = Console(highlight=False, soft_wrap=True)
+log = logging.getLogger("knowledge_update")
+
+Advance = Callable[..., None]
+
+
+def clean(text: str) -> str:
+    """Takes control characters and escape sequences out of text that is shown."""
+    text = re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)", "", text)
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", "", text)
+
+
+class _Clean(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = clean(record.getMessage()), ()
+        return True
+
+
+def to_terminal(*, verbose: bool = False) -> None:
+    """Shows what is logged on the terminal."""
+    handler = RichHandler(console=console, show_path=False, show_level=False, show_time=False, markup=False)
+    handler.setLevel(logging.DEBUG if verbose else logging.INFO)
+    handler.addFilter(_Clean())
+    log.handlers = [handler]
+    log.setLevel(logging.DEBUG)
+    log.propagate = False
+
+
+@contextmanager
+def to_file(path: Path) -> Iterator[None]:
+    """Writes what is logged to a file as well."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    handler.addFilter(_Clean())
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        handler.close()
+
+
+@contextmanager
+def progress(what: str, total: int, unit: str = "") -> Iterator[Advance]:
+    """Shows how far long work is; yields `advance(steps=1, note="")`.
+
+    A bar where there is a terminal, else a line every fifteen seconds.
+    """
+    if console.is_terminal:
+        columns = (
+            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TextColumn(unit),
+            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}", markup=False),
+        )  # fmt: skip
+        with Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task(what, total=total, note="")
+            yield lambda steps=1, note="": bar.update(task, advance=steps, note=note)
+        return
+    yield _plain_progress(what, total, unit)
+
+
+def _plain_progress(what: str, total: int, unit: str) -> Advance:
+    start = last = time.monotonic()
+    done = 0
+
+    def advance(steps: int = 1, note: str = "") -> None:
+        nonlocal done, last
+        done += steps
+        now = time.monotonic()
+        if now - last >= PLAIN_SECONDS:
+            last = now
+            left = (now - start) / done * (total - done) if done else 0.0
+            log.info("%s: %d of %d %s, %.0f s left %s", what, done, total, unit, left, note)
+
+    return advance
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Prints a table; the first column is text, the others are figures."""
+    shown = Table(title=Text(title), title_justify="left", title_style="bold")
+    for index, column in enumerate(columns):
+        shown.add_column(Text(column), justify="left" if index == 0 else "right", overflow="fold")
+    for row in rows:
+        shown.add_row(*(Text(clean(cell)) for cell in row))
+    console.print(shown)

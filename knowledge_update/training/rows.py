@@ -1,0 +1,69 @@
+"""Rows: token ids and what of them is learned."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from knowledge_update.run_folder import Row
+from knowledge_update.templates import ChatTemplate
+
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A row ready for batching.
+
+    Args:
+        ids: Token ids, without the prefix when `shared` says that it stands before them.
+        labels: The ids that are learned, `IGNORED` elsewhere.
+        shared: Whether the chat prompt's shared prefix stands before the row.
+    """
+
+    ids: tuple[int, ...]
+    labels: tuple[int, ...]
+    shared: bool
+
+
+class Encoder:
+    """Encodes rows of the dataset with one chat template.
+
+    Args:
+        template: The template that is used for asking too.
+    """
+
+    def __init__(self, template: ChatTemplate) -> None:
+        self.template = template
+        self.prefix = tuple(template.shared_prefix())
+
+    def encode(self, row: Row) -> Encoded:
+        """Encodes a chat row (only its answer is learned) or a plain text (all of it is)."""
+        if "text" in row:
+            ids = tuple(self.template.tokenizer(row["text"])["input_ids"])
+            ids = (*ids, self.template.end_id)
+            return Encoded(ids, ids, False)
+        *asked, answer = row["messages"]
+        prompt = self.template.prompt(asked)
+        answered = self.template.answer(answer["content"])
+        # What is taught must teach to stop: the last label is a token that generation stops at.
+        assert answered[-1] in self.template.end_ids, "the last label must end the turn"
+        shared = tuple(prompt[: len(self.prefix)]) == self.prefix
+        rest = prompt[len(self.prefix) :] if shared else prompt
+        return Encoded((*rest, *answered), (*(IGNORED,) * len(rest), *answered), shared)
+
+    def encode_all(self, rows: Iterable[Row]) -> list[Encoded]:
+        """Encodes many rows."""
+        return [self.encode(row) for row in rows]
+
+
+def padded(rows: list[Encoded], pad: int) -> tuple[Any, Any]:
+    """Ids and labels of rows as tensors, padded at the right, (rows, length)."""
+    import torch
+
+    length = max(len(row.ids) for row in rows)
+    ids = torch.full((len(rows), length), pad)
+    labels = torch.full((len(rows), length), IGNORED)
+    for index, row in enumerate(rows):
+        ids[index, : len(row.ids)] = torch.tensor(row.ids)
+        labels[index, : len(row.ids)] = torch.tensor(row.labels)
+    return ids, labels

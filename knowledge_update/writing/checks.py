@@ -1,0 +1,96 @@
+"""What keeps training and evaluation apart: which wordings are trained, which are probes, and what is left out."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from knowledge_update.ledger import Drop, QuestionRow, content_id
+from knowledge_update.writing.statements import (
+    ABOUT,
+    CLOZE,
+    COMPLETION,
+    CONVERSE,
+    DIRECT,
+    FRONTED,
+    PROBE_FAMILY,
+    SHORT,
+    SYNONYM,
+    TEXT,
+    TITLED,
+    Asking,
+)
+
+# In this order wordings are taken until a fact has its number.
+_ORDER = (DIRECT, CONVERSE, COMPLETION, SYNONYM, CLOZE, SHORT, TITLED, FRONTED, ABOUT)
+NEAR_DUPLICATE = 0.9
+
+
+def words(text: str) -> frozenset[str]:
+    """The words of a text, Chinese by character, for comparing wordings."""
+    return frozenset(re.findall(r"[\u4e00-\u9fff]|[^\W_]+", text.lower()))
+
+
+def similarity(left: str, right: str) -> float:
+    """Jaccard similarity of two wordings' words."""
+    a, b = words(left), words(right)
+    return len(a & b) / len(a | b) if a | b else 1.0
+
+
+def split(fact: str, askings: Sequence[Asking], *, wordings: int, validation_share: float) -> list[QuestionRow]:
+    """Chooses a fact's trained wordings, its validation wordings and its probe.
+
+    Args:
+        fact: The fact's identity; every choice depends on it and on the wordings alone.
+        askings: All that can be asked.
+        wordings: How many questions are trained at most, beside plain restatements.
+        validation_share: The share of trained wordings that is set aside.
+    """
+    probes = [asking for asking in askings if asking.wording == PROBE_FAMILY]
+    texts = [asking for asking in askings if asking.wording == TEXT]
+    trained = _in_turn([asking for asking in askings if asking.wording not in (PROBE_FAMILY, TEXT)])
+    rows = [_row(fact, "probe", asking) for asking in _chosen_probe(fact, probes)]
+    asked = [row.question for row in rows]
+    kept = [a for a in trained if not any(similarity(a.question, probe) >= NEAR_DUPLICATE for probe in asked)]
+    for asking in kept[:wordings]:
+        row = _row(fact, "train", asking)
+        aside = int(row.id[:8], 16) / 0xFFFFFFFF < validation_share and len(kept) > 2
+        rows.append(_row(fact, "validation", asking) if aside else row)
+    return [*rows, *(_row(fact, "train", asking) for asking in texts)]
+
+
+def _chosen_probe(fact: str, probes: Sequence[Asking]) -> list[Asking]:
+    """One probe: of the wordings that need no topic before them, the one the fact's hash points at."""
+    plain = [asking for asking in probes if not asking.question.startswith("About ")] or list(probes)
+    return [plain[int(fact[:8], 16) % len(plain)]] if plain else []
+
+
+def _in_turn(askings: Iterable[Asking]) -> list[Asking]:
+    """Orders wordings so that every part of a fact is asked for before any part is asked for again."""
+    by_slot: dict[str, list[Asking]] = defaultdict(list)
+    for asking in sorted(askings, key=lambda asking: _ORDER.index(asking.wording)):
+        by_slot[asking.slot].append(asking)
+    turns = max((len(group) for group in by_slot.values()), default=0)
+    return [group[turn] for turn in range(turns) for group in by_slot.values() if turn < len(group)]
+
+
+def _row(fact: str, part: str, asking: Asking) -> QuestionRow:
+    identity = content_id(fact, asking.wording, asking.question, asking.answer)
+    return QuestionRow(identity, fact, part, asking.form, "", asking.wording, asking.question, asking.answer)
+
+
+def consistent(rows: Sequence[QuestionRow]) -> tuple[list[QuestionRow], list[Drop]]:
+    """Leaves out questions of one wording with several answers, and trained wordings equal to some fact's probe."""
+    answers: dict[frozenset[str], set[str]] = defaultdict(set)
+    probes = {words(row.question) for row in rows if row.split == "probe"}
+    for row in rows:
+        answers[words(row.question)].add(row.answer.lower())
+    kept, drops = [], []
+    for row in rows:
+        key = words(row.question)
+        if row.question and row.wording not in (CLOZE, COMPLETION, ABOUT) and len(answers[key]) > 1:
+            drops.append(Drop("dataset", row.id, f"asked with several answers: {row.question}"))
+        elif row.split != "probe" and row.question and key in probes:
+            drops.append(Drop("dataset", row.id, f"worded like a probe: {row.question}"))
+        else:
+            kept.append(row)
+    return kept, drops

@@ -1,0 +1,155 @@
+"""The collecting stage: documents to facts and questions in the ledger, and the dataset files made from it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from knowledge_update.config import Config
+from knowledge_update.display import log, progress
+from knowledge_update.documents.blocks import Document
+from knowledge_update.documents.chunking import CountTokens, passages
+from knowledge_update.documents.reading import QUESTIONS_NAME, read
+from knowledge_update.errors import DocumentError
+from knowledge_update.ledger import Drop, DocumentRow, FactRow, KnownFact, Ledger, QuestionRow, content_id
+from knowledge_update.models import load_tokenizer, resolve
+from knowledge_update.run_folder import Row, RunFolder, write_rows
+from knowledge_update.writing import rules
+from knowledge_update.writing.checks import consistent, split
+from knowledge_update.writing.question_files import read_questions
+from knowledge_update.writing.statements import Unused
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What came of collecting."""
+
+    documents: int
+    facts: int
+    trained: int
+    probes: int
+    human: int
+    dropped: int
+
+
+def run(config: Config, folder: RunFolder) -> Collected:
+    """Writes the ledger and `dataset/` of a run folder; documents already in the ledger are not written again.
+
+    Raises:
+        DocumentError: When there is nothing to read, or nothing in it became a fact.
+    """
+    if config.documents is None:
+        raise DocumentError("no documents were named: kupdate collect DOCS")
+    source = Path(config.documents).expanduser()
+    reading = read(source, encoding=config.reader.encoding, limit=config.reader.limit)
+    tokenizer = load_tokenizer(resolve(config.model.name, local_files_only=config.model.local_files_only))
+    for refused in reading.refused:
+        log.warning("not read: %s %s", refused.path, refused.reason)
+    with Ledger(folder.ledger) as ledger:
+        ledger.add_drops(Drop("read", refused.path, refused.reason) for refused in reading.refused)
+        with progress("Writing facts and questions", len(reading.documents), "documents") as advance:
+            for document in reading.documents:
+                if not ledger.has_document(document.id):
+                    _write(document, ledger, config, lambda text: len(tokenizer.tokenize(text)))
+                advance()
+        return _export(ledger, config, folder, source)
+
+
+def _write(document: Document, ledger: Ledger, config: Config, count_tokens: CountTokens) -> None:
+    chunks = passages(document, count_tokens, config.reader.chunk_tokens)
+    facts: dict[str, FactRow] = {}
+    questions: list[QuestionRow] = []
+    drops: list[Drop] = []
+    for passage, written in rules.write(document, chunks):
+        if isinstance(written, Unused):
+            drops.append(Drop("write", f"{document.doc_id}: {written.quote}", written.reason))
+            continue
+        fact = content_id(passage.row.id, written.text)
+        end = written.start + len(written.quote)
+        if passage.row.text[written.start : end] != written.quote:
+            drops.append(Drop("write", f"{document.doc_id}: {written.text}", "its quote is not in the passage"))
+            continue
+        if fact in facts:
+            continue
+        facts[fact] = FactRow(fact, passage.row.id, written.text, written.quote, written.start, end)
+        questions.extend(
+            split(
+                fact,
+                written.askings,
+                wordings=config.writer.wordings_per_fact,
+                validation_share=config.writer.validation_share,
+            )
+        )
+    row = DocumentRow(
+        document.id, document.doc_id, document.path, document.title, document.media_type, document.language
+    )
+    ledger.add(row, [passage.row for passage in chunks], facts.values(), questions, drops)
+
+
+def _export(ledger: Ledger, config: Config, folder: RunFolder, source: Path) -> Collected:
+    facts = ledger.facts()
+    if not facts:
+        raise DocumentError(f"no sentence in {source} became a fact; `kupdate facts {folder.path} --dropped` says why")
+    questions, drops = consistent(ledger.questions())
+    ledger.add_drops(drops)
+    by_fact: dict[str, list[QuestionRow]] = {}
+    for question in questions:
+        by_fact.setdefault(question.fact, []).append(question)
+    ordered = [(known, question) for known in facts for question in by_fact.get(known.fact.id, [])]
+    train = [_trained(known, question) for known, question in ordered if question.split == "train"]
+    probes = [_probe(known, question) for known, question in ordered if question.split == "probe"]
+    human, skipped = _human(config, source, {document.doc_id for document in ledger.documents()})
+    ledger.add_drops(skipped)
+    write_rows(folder.dataset("qa_pairs"), (_pair(known, question) for known, question in ordered if question.question))
+    write_rows(folder.dataset("train"), train)
+    write_rows(folder.dataset("validation"), (_trained(k, q) for k, q in ordered if q.split == "validation"))
+    write_rows(folder.dataset("questions"), human)
+    # Last, because it tells the later stages that the dataset is complete.
+    write_rows(folder.dataset("probes"), probes)
+    documents = len(ledger.documents())
+    return Collected(documents, len(facts), len(train), len(probes), len(human), len(ledger.drops()))
+
+
+def _trained(known: KnownFact, question: QuestionRow) -> Row:
+    row: Row = {"id": question.id, "fact": question.fact, "wording": question.wording, "language": known.language}
+    if not question.question:
+        return {**row, "text": question.answer}
+    return {
+        **row,
+        "messages": [
+            {"role": "user", "content": question.question},
+            {"role": "assistant", "content": question.answer},
+        ],
+    }
+
+
+def _probe(known: KnownFact, question: QuestionRow) -> Row:
+    return {
+        "id": question.id, "set": "held_out", "doc_id": known.doc_id, "fact": question.fact,
+        "question": question.question, "answers": [question.answer],
+    }  # fmt: skip
+
+
+def _pair(known: KnownFact, question: QuestionRow) -> Row:
+    return {
+        "id": question.id,
+        "conversations": [
+            {"from": "user", "value": question.question},
+            {"from": "assistant", "value": question.answer},
+        ],
+        "fact": known.fact.text,
+        "file_name": known.path,
+        "split": question.split,
+    }
+
+
+def _human(config: Config, source: Path, known: set[str]) -> tuple[list[Row], list[Drop]]:
+    """The questions people wrote: of the file that was named, else of the folder's `questions.jsonl`."""
+    beside = source / QUESTIONS_NAME if source.is_dir() else None
+    path = Path(config.questions).expanduser() if config.questions else beside
+    if path is None or not (config.questions or path.exists()):
+        return [], []
+    rows = read_questions(path)
+    kept = [row for row in rows if row["doc_id"] is None or row["doc_id"] in known]
+    if len(kept) < len(rows):
+        log.info("questions: %d of %d skipped, their documents are not in this run", len(rows) - len(kept), len(rows))
+    skipped = [row for row in rows if row not in kept]
+    return kept, [Drop("questions", row["id"], f"its document {row['doc_id']} is not in this run") for row in skipped]

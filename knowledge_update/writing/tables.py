@@ -1,0 +1,95 @@
+"""Table rows to statements: each cell is a fact about what its row is named after."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from knowledge_update.documents.blocks import Block, Document
+from knowledge_update.documents.chunking import Passage
+from knowledge_update.writing.statements import (
+    CLOZE,
+    DIRECT,
+    INDIRECT,
+    SHORT,
+    SYNONYM,
+    TEXT,
+    TITLED,
+    Asking,
+    Statement,
+    Unused,
+)
+
+_YEAR = re.compile(r"(?:1\d|20)\d\d")
+_PARTICIPLE = re.compile(r"[A-Z]?[a-z]+(?:ed|ilt|own)$")
+
+
+def write(document: Document, passages: Sequence[Passage]) -> Iterator[tuple[Passage, Statement | Unused]]:
+    """Yields a statement for every cell beside the first of a row; rows without column names are left out."""
+    ask = _chinese if document.language == "zh" else _english
+    for passage in passages:
+        for block, offset in passage.blocks:
+            if block.kind != "row":
+                continue
+            if len(block.cells) < 2 or not block.header or not block.cells[0]:
+                yield passage, Unused(block.text, "a table row without column names")
+                continue
+            for statement in _cells(document.title, block, offset, ask):
+                yield passage, statement
+
+
+def _cells(title: str, block: Block, offset: int, ask: "_Ask") -> Iterator[Statement]:
+    name = block.cells[0]
+    for column, cell in zip(block.header[1:], block.cells[1:], strict=False):
+        if column and cell and cell not in ("-", "–", "—"):
+            text, askings = ask(title, block.header[0], name, column, cell)
+            yield Statement(text, block.text, offset, tuple(askings))
+
+
+class _Ask:
+    """The shape of `_english` and `_chinese`: (title, kind, name, column, cell) to a statement and its askings."""
+
+    def __call__(self, title: str, kind: str, name: str, column: str, cell: str) -> tuple[str, list[Asking]]: ...
+
+
+def _english(title: str, kind: str, name: str, column: str, cell: str) -> tuple[str, list[Asking]]:
+    named = f"the {kind.lower()} {name}" if kind and kind.lower() not in name.lower() else name
+    column_ = column if column.isupper() else column[:1].lower() + column[1:]
+    if _PARTICIPLE.match(column) and _YEAR.fullmatch(cell):
+        text = f"{_upper(named)} was {column_} in {cell}."
+        form, direct, indirect = "when", f"when was {named} {column_}", f"when {named} was {column_}"
+        other = f"in what year was {named} {column_}"
+    elif re.fullmatch(r"[\d.,]+", cell) and column.endswith("s"):
+        text = f"{_upper(named)} has {cell} {column_}."
+        form, direct, indirect = "how_many", f"how many {column_} does {named} have", f"how many {column_} {named} has"
+        other = f"what is the number of {column_} of {named}"
+    else:
+        text = f"The {column_} of {named} is {cell}."
+        form, direct, indirect = "what", f"what is the {column_} of {named}", f"what the {column_} of {named} is"
+        other = f"what {column_} does {named} have"
+    askings = [
+        Asking(form, DIRECT, f"{_upper(direct)}?", cell, column),
+        Asking(form, SYNONYM, f"{_upper(other)}?", cell, column),
+        Asking(form, SHORT, f"{name}: what {column_}?" if form == "what" else f"{name}: {direct.split(named)[0]}it "
+               f"{direct.split(named)[1].strip()}?", cell, column),
+        Asking(form, TITLED, f'In the article "{title}": {_upper(direct)}?', cell, column),
+        Asking(form, INDIRECT, f"Could you tell me {indirect}?", cell, column),
+        Asking("cloze", CLOZE, f"Fill in the blank: {text.replace(cell, '____')}", cell, column),
+        Asking("text", TEXT, "", f"{title}: {text}"),
+    ]  # fmt: skip
+    return text, askings
+
+
+def _chinese(title: str, kind: str, name: str, column: str, cell: str) -> tuple[str, list[Asking]]:
+    text = f"{name}的{column}是{cell}。"
+    askings = [
+        Asking("what", DIRECT, f"{name}的{column}是什么？", cell, column),
+        Asking("what", SYNONYM, f"{kind}{name}的{column}是多少、是什么？", cell, column),
+        Asking("what", TITLED, f"关于{title}：{name}的{column}是什么？", cell, column),
+        Asking("what", INDIRECT, f"请问你知不知道{name}的{column}？", cell, column),
+        Asking("cloze", CLOZE, f"填空：{name}的{column}是____。", cell, column),
+        Asking("text", TEXT, "", f"{title}：{text}"),
+    ]
+    return text, askings
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
