@@ -105,6 +105,28 @@ def load_model(folder: str, precision: Precision) -> Any:
     return model.to(precision.device).eval()
 
 
+def load_adapter(model: Any, folder: Path) -> Any:
+    """Puts a saved adapter on its base model.
+
+    Raises:
+        ModelError: When the folder is no adapter, or one of another model.
+    """
+    from peft import PeftModel
+
+    from knowledge_update.training.lora import fuse
+
+    if not (folder / "adapter_config.json").exists():
+        raise ModelError(f"{folder} is not an adapter folder: it has no adapter_config.json")
+    if not (folder / "adapter_model.safetensors").exists():
+        raise ModelError(f"{folder} has no adapter_model.safetensors")
+    try:
+        wrapped = PeftModel.from_pretrained(model, str(folder))
+    except (RuntimeError, ValueError, KeyError, OSError) as error:
+        raise ModelError(f"the adapter {folder} does not fit the base model: {_first_line(error)}") from error
+    fuse(wrapped)
+    return wrapped.eval()
+
+
 @cache
 def precision(dtype: str = "auto", device: str = "auto") -> Precision:
     """Chooses device and data type by probing the machine.

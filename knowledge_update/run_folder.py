@@ -173,6 +173,22 @@ def read_rows(path: Path) -> list[Row]:
         return [json.loads(line) for line in file]
 
 
+def mend(path: Path) -> None:
+    """Cuts off the last line of a journal when a killed process tore it."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        os.truncate(path, whole)
+
+
+def read_journal(path: Path) -> list[Row]:
+    """Reads a journal, mended first; an absent one is empty."""
+    mend(path)
+    return read_rows(path) if path.exists() else []
+
+
 @contextmanager
 def journal(path: Path) -> Iterator[Callable[[Iterable[Row]], None]]:
     """Opens a JSONL file that grows; yields a function that appends rows durably.
@@ -183,11 +199,7 @@ def journal(path: Path) -> Iterator[Callable[[Iterable[Row]], None]]:
         WorkError: When it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-        content = path.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            os.truncate(path, whole)
+    mend(path)
 
     def append(rows: Iterable[Row]) -> None:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

@@ -1,0 +1,141 @@
+"""The inferring stage: a run's questions put to the base model, the updated one, and the base with the open book."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from knowledge_update.config import Config
+from knowledge_update.display import log, progress
+from knowledge_update.evaluation.retrieval import Retriever
+from knowledge_update.inference import Generator, Prompt
+from knowledge_update.ledger import Ledger
+from knowledge_update.models import identity, load_adapter, load_model, load_tokenizer, precision, resolve
+from knowledge_update.run_folder import Row, RunFolder, journal, read_journal, read_rows, write_json
+from knowledge_update.templates import ChatTemplate
+
+RETENTION = Path(__file__).parent / "data" / "retention.jsonl"
+OPEN_BOOK = {
+    "en": "{title}\n{passage}\n\nAnswer with a few words from the text above.\nQuestion: {question}",
+    "zh": "{title}\n{passage}\n\n请用上文中的几个字回答。\n问题：{question}",
+}
+
+
+@dataclass(frozen=True)
+class Answered:
+    """How many answers there are of each kind."""
+
+    base: int
+    open_book: int
+    updated: int
+
+
+def run(config: Config, folder: RunFolder) -> Answered:
+    """Writes `answers/base.jsonl`, `open_book.jsonl` and `updated.jsonl`; goes on where an earlier attempt ended.
+
+    Raises:
+        RunFolderError: When the folder has no questions or no adapter.
+        ModelError: When the adapter does not fit the base model.
+    """
+    probes = read_rows(folder.require(folder.dataset("probes"), f"collect DOCS --out {folder.path}"))
+    folder.require(folder.adapter, f"train {folder.path}")
+    questions = [*probes, *read_rows(folder.dataset("questions"))]
+    general = [_general(row) for row in read_rows(RETENTION)] if config.evaluation.retention else []
+    base = resolve(config.model.name, local_files_only=config.model.local_files_only)
+    template = ChatTemplate(load_tokenizer(base))
+    chosen = precision(config.model.dtype, config.model.device)
+    model = load_model(base, chosen)
+    asker = _Asker(config, folder, template, base)
+    answered = [
+        asker.ask("base", model, [*questions, *general], asker.closed),
+        asker.ask("open_book", model, questions, _OpenBook(folder, template).prompt),
+    ]
+    updated = load_adapter(model, folder.adapter)
+    answered.append(asker.ask("updated", updated, [*questions, *general], asker.closed, _hash(folder.adapter)))
+    return Answered(*answered)
+
+
+def _general(row: Row) -> Row:
+    return {**row, "set": "retention", "doc_id": None, "fact": None}
+
+
+class _Asker:
+    def __init__(self, config: Config, folder: RunFolder, template: ChatTemplate, base: str) -> None:
+        self.config, self.folder, self.template, self.base = config, folder, template, base
+
+    def closed(self, row: Row) -> Prompt:
+        return Prompt(row["id"], tuple(self.template.question(row["question"])))
+
+    def ask(self, name: str, model: Any, rows: list[Row], prompt: Any, adapter: str = "") -> int:
+        """Answers what is not answered yet, with this model and these prompts."""
+        prompts = [prompt(row) for row in rows]
+        path = self.folder.answers(name)
+        self._forget_others(path, prompts, adapter)
+        known = {row["id"] for row in read_journal(path)}
+        missing = [item for item in prompts if item.id not in known]
+        if not missing:
+            return len(rows)
+        by_id = {row["id"]: row for row in rows}
+        settings = self.config.inference
+        generator = Generator(
+            model, self.template, batch_rows=settings.batch_rows, max_new_tokens=settings.max_new_tokens
+        )
+        with journal(path) as append, progress(f"Asking ({name.replace('_', ' ')})", len(rows), "questions") as advance:
+            advance(len(rows) - len(missing))
+            for batch in generator.answers(missing):
+                append(_answer(by_id[identity], response) for identity, response in batch)
+                advance(len(batch))
+        return len(rows)
+
+    def _forget_others(self, path: Path, prompts: list[Prompt], adapter: str) -> None:
+        """Removes answers that another model gave, or to other prompts; notes whose answers stand there from now on."""
+        digest = hashlib.sha256(json.dumps([identity(self.base), adapter, asdict(self.config.inference)]).encode())
+        for prompt in sorted(prompts, key=lambda prompt: prompt.id):
+            digest.update(f"{prompt.id} {prompt.ids}".encode())
+        key, note = digest.hexdigest()[:16], path.with_suffix(".key.json")
+        if note.exists() and json.loads(note.read_text(encoding="utf-8")) == key:
+            return
+        if path.exists():
+            log.info("%s was answered by another model or to other questions: asking again", path.name)
+            path.unlink()
+        write_json(note, key)
+
+
+def _answer(row: Row, response: str) -> Row:
+    kept = ("id", "set", "kind", "category", "doc_id", "fact", "question", "answers")
+    return {**{name: row[name] for name in kept if name in row}, "response": response}
+
+
+class _OpenBook:
+    """Prompts with the right passage: the one the fact came from, else the best of its document, else of all."""
+
+    def __init__(self, folder: RunFolder, template: ChatTemplate) -> None:
+        with Ledger(folder.ledger) as ledger:
+            self.documents = {document.id: document for document in ledger.documents()}
+            self.chunks = ledger.chunks()
+            self.chunk_of = {known.fact.id: known.fact.chunk for known in ledger.facts()}
+        self.template = template
+        self.index = {chunk.id: number for number, chunk in reversed(list(enumerate(self.chunks)))}
+        titled = [f"{self.documents[chunk.document].title} {chunk.heading_path} {chunk.text}" for chunk in self.chunks]
+        self.retriever = Retriever(titled)
+
+    def prompt(self, row: Row) -> Prompt:
+        number = self._passage(row)
+        chunk = self.chunks[number]
+        document = self.documents[chunk.document]
+        text = OPEN_BOOK[document.language].format(
+            title=document.title, passage=chunk.text, question=row["question"]
+        )
+        return Prompt(row["id"], tuple(self.template.question(text)), group=chunk.id)
+
+    def _passage(self, row: Row) -> int:
+        if row["fact"] in self.chunk_of:
+            return self.index[self.chunk_of[row["fact"]]]
+        own = [i for i, chunk in enumerate(self.chunks) if self.documents[chunk.document].doc_id == row["doc_id"]]
+        return self.retriever.best(row["question"], own or None)
+
+
+def _hash(adapter: Path) -> str:
+    with (adapter / "adapter_model.safetensors").open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -1,0 +1,220 @@
+"""The training stage: a run folder's dataset becomes its adapter."""
+
+import hashlib
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from knowledge_update.config import Config
+from knowledge_update.display import log, progress
+from knowledge_update.errors import DocumentError, WorkError
+from knowledge_update.inference import Generator, question_prompts
+from knowledge_update.models import Precision, identity, load_model, load_tokenizer, precision, resolve
+from knowledge_update.run_folder import Row, RunFolder, journal, read_journal, read_json, read_rows, whole_folder, write_json
+from knowledge_update.templates import ChatTemplate
+from knowledge_update.training import adapters, checkpoints
+from knowledge_update.training.batching import Streams, plan
+from knowledge_update.training.loop import Step, train
+from knowledge_update.training.optimizers import optimizer_for
+from knowledge_update.training.rows import Encoded, Encoder
+
+REPLAY_PROMPTS = Path(__file__).parent / "data" / "replay_prompts.jsonl"
+ARGUMENTS = "training.json"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of training."""
+
+    steps: int
+    rows: int
+    loss: float
+    seconds: float
+
+
+def run(config: Config, folder: RunFolder) -> Trained:
+    """Trains a run folder's adapter; goes on from its checkpoint, and does nothing where the adapter is there already.
+
+    Raises:
+        DocumentError: When the dataset is empty.
+        WorkError: When the training fails or its result cannot be written.
+    """
+    rows = read_rows(folder.require(folder.dataset("train"), f"collect DOCS --out {folder.path}"))
+    if not rows:
+        raise DocumentError(f"{folder.dataset('train')} holds no rows to train on")
+    base = resolve(config.model.name, local_files_only=config.model.local_files_only)
+    key = _key(config, folder, base)
+    done = _finished(folder, key)
+    if done:
+        log.info("the adapter is trained already")
+        return done
+    chosen = precision(config.model.dtype, config.model.device)
+    log.info("computing in %s", chosen.reason)
+    template = ChatTemplate(load_tokenizer(base))
+    model = load_model(base, chosen)
+    streams = _streams(rows, _replay(rows, model, template, config, folder), Encoder(template))
+    return _train(model, streams, template, config, folder, key, chosen)
+
+
+def _train(
+    model: Any, streams: Streams, template: ChatTemplate, config: Config, folder: RunFolder, key: str, chosen: Precision
+) -> Trained:
+    settings = config.training
+    batches = plan(
+        streams, epochs=settings.epochs, batch_rows=settings.batch_rows, text_share=settings.text_share,
+        replay_share=settings.replay_share, seed=config.seed,
+    )  # fmt: skip
+    wrapped = adapters.attach(model, config.adapter, config.seed)
+    tensors = adapters.trainable(wrapped)
+    optimizer = optimizer_for(config.optimizer, tensors.values())
+    before = checkpoints.load(folder.checkpoint, key, tensors, optimizer)
+    state = before or checkpoints.Progress(key, 0, [], 0.0)
+    if before:
+        log.info("going on from step %d of %d", before.step, len(batches))
+    else:
+        folder.metrics.unlink(missing_ok=True)
+    recorder = _Recorder(folder, state, tensors, optimizer, config, len(batches))
+    with recorder:
+        prefix = tuple(template.shared_prefix())
+        train(wrapped, optimizer, batches, prefix, config, start=state.step, after=recorder.after)
+    result = Trained(len(batches), sum(map(len, batches)), recorder.last_loss, round(recorder.seconds, 1))
+    _save(wrapped, template, config, folder, key, result, recorder.losses)
+    return result
+
+
+class _Recorder:
+    """Shows, logs and checkpoints a training as it goes."""
+
+    LOG_EVERY = 10
+
+    def __init__(
+        self, folder: RunFolder, state: checkpoints.Progress, tensors: Row, optimizer: Any, config: Config, total: int
+    ) -> None:
+        self.folder, self.tensors, self.optimizer, self.config, self.total = folder, tensors, optimizer, config, total
+        self.key, self.losses, self.seconds, self.step = state.key, list(state.losses), state.seconds, state.step
+        self._saved = time.monotonic()
+        self._recent: list[Step] = []
+
+    def __enter__(self) -> "_Recorder":
+        self._journal = journal(self.folder.metrics)
+        self._append = self._journal.__enter__()
+        self._progress = progress("Training", self.total, "steps")
+        self._advance = self._progress.__enter__()
+        if self.step:
+            self._advance(self.step)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._progress.__exit__(*error)
+        self._journal.__exit__(*error)
+
+    @property
+    def last_loss(self) -> float:
+        """The mean loss of the last steps."""
+        last = self.losses[-20:]
+        return round(sum(last) / len(last), 4)
+
+    def after(self, step: Step) -> None:
+        """Takes note of a step."""
+        self.losses.append(step.loss)
+        self.seconds += step.seconds
+        self.step = step.number
+        self._recent.append(step)
+        if step.number % self.LOG_EVERY == 0 or step.number == self.total:
+            self._append([self._line()])
+            self._recent = []
+        speed = step.tokens / step.seconds
+        self._advance(1, note=f"loss {self.last_loss:.2f}, {speed:.0f} tokens/s")
+        if time.monotonic() - self._saved >= self.config.training.checkpoint_seconds and step.number < self.total:
+            state = checkpoints.Progress(self.key, self.step, self.losses, self.seconds)
+            checkpoints.save(self.folder.checkpoint, self.tensors, self.optimizer, state)
+            self._saved = time.monotonic()
+
+    def _line(self) -> Row:
+        seconds = sum(step.seconds for step in self._recent)
+        return {
+            "step": self.step,
+            "loss": sum(step.loss for step in self._recent) / len(self._recent),
+            "rate": self._recent[-1].rate,
+            "tokens_per_second": round(sum(step.tokens for step in self._recent) / seconds, 1),
+            "rows_per_second": round(sum(step.rows for step in self._recent) / seconds, 2),
+            "seconds": round(self.seconds, 2),
+        }
+
+
+def _save(
+    model: Any, template: ChatTemplate, config: Config, folder: RunFolder, key: str, result: Trained, losses: list[float]
+) -> None:
+    """Writes the adapter with all that is needed to use it, and checks that what was written is what was trained."""
+    import numpy as np
+    import torch
+    from safetensors.torch import load_file
+
+    folder.losses.parent.mkdir(exist_ok=True)
+    np.save(folder.losses, np.array(losses, dtype=np.float64))
+    with whole_folder(folder.adapter) as partial:
+        model.save_pretrained(str(partial))
+        template.tokenizer.save_pretrained(str(partial))
+        arguments = {"key": key, "result": asdict(result), "model": config.model.name, "seed": config.seed}
+        write_json(partial / ARGUMENTS, {**arguments, "settings": asdict(config)})
+        written = load_file(partial / "adapter_model.safetensors")
+        for name, tensor in adapters.trainable(model).items():
+            stored = written.get(name.replace(".default.", "."))
+            if stored is None or not torch.equal(stored, tensor.detach().cpu()):
+                raise WorkError(f"the saved adapter differs from the trained one in {name}")
+    checkpoints.remove(folder.checkpoint)
+
+
+def _finished(folder: RunFolder, key: str) -> Trained | None:
+    path = folder.adapter / ARGUMENTS
+    if not path.exists():
+        return None
+    arguments = read_json(path)
+    return Trained(**arguments["result"]) if arguments["key"] == key else None
+
+
+def _key(config: Config, folder: RunFolder, base: str) -> str:
+    """What a training depends on; an adapter or checkpoint of another key is not this training's."""
+    digest = hashlib.sha256(folder.dataset("train").read_bytes())
+    sections = (config.adapter, config.optimizer, config.schedule, config.training)
+    settings = {type(section).__name__: asdict(section) for section in sections}
+    del settings["TrainingConfig"]["checkpoint_seconds"]
+    digest.update(json.dumps([settings, config.seed, identity(base), config.model.dtype], sort_keys=True).encode())
+    return digest.hexdigest()[:16]
+
+
+def _streams(rows: list[Row], replay: list[Row], encoder: Encoder) -> Streams:
+    encoded: dict[str, list[Encoded]] = {"questions": [], "texts": []}
+    for row in rows:
+        encoded["texts" if "text" in row else "questions"].append(encoder.encode(row))
+    return Streams(encoded["questions"], encoded["texts"], encoder.encode_all(replay))
+
+
+def _replay(rows: list[Row], model: Any, template: ChatTemplate, config: Config, folder: RunFolder) -> list[Row]:
+    """General prompts with the untouched model's own answers, so that it keeps answering them so."""
+    if config.training.replay_share == 0:
+        return []
+    languages = {row["language"] for row in rows}
+    prompts = [row for row in read_rows(REPLAY_PROMPTS) if row["lang"] in languages]
+    known = {row["id"]: row for row in read_journal(folder.replay)}
+    missing = [(row["id"], row["prompt"]) for row in prompts if row["id"] not in known]
+    if missing:
+        settings = config.inference
+        generator = Generator(
+            model, template, batch_rows=settings.batch_rows, max_new_tokens=config.training.replay_tokens
+        )
+        with journal(folder.replay) as append, progress("Asking for replay", len(missing), "prompts") as advance:
+            by_id = dict(missing)
+            for batch in generator.answers(question_prompts(template, missing)):
+                append({"id": identity, "prompt": by_id[identity], "answer": answer} for identity, answer in batch)
+                advance(len(batch))
+        known = {row["id"]: row for row in read_journal(folder.replay)}
+    return [_as_row(known[row["id"]]) for row in prompts if known[row["id"]]["answer"]]
+
+
+def _as_row(row: Row) -> Row:
+    return {
+        "messages": [{"role": "user", "content": row["prompt"]}, {"role": "assistant", "content": row["answer"]}],
+    }
