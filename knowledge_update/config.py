@@ -310,3 +310,24 @@ def _version(name: str) -> str:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
+
+
+def changed(config: Config, overrides: Sequence[str], values: Mapping[str, Any], folder: RunFolder) -> Config:
+    """A stored configuration with a few keys set anew; written back, so that the folder tells what made it.
+
+    Raises:
+        ConfigError: When a key is unknown or a value does not fit.
+    """
+    if not overrides and not values:
+        return config
+    fresh = load(overrides, values)
+    named = [word.partition("=")[0] for word in overrides] + list(values)
+    for key in named:
+        section, _, leaf = ("model.name" if key == "model" else key).partition(".")
+        if leaf:
+            setattr(getattr(config, section), leaf, _get(fresh, f"{section}.{leaf}"))
+        else:
+            setattr(config, section, getattr(fresh, section))
+    folder.config.unlink(missing_ok=True)
+    save(config, folder)
+    return config

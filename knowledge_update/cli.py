@@ -1,0 +1,200 @@
+"""The command line: verbs, their daily options, and how errors are told. Heavy imports happen inside the verbs."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from knowledge_update import __version__, flags
+from knowledge_update.errors import KnowledgeUpdateError, UserError
+
+app = typer.Typer(
+    name="kupdate",
+    help="Turns a folder of documents into a language model that knows them, and proves it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="The run folder; runs/<name of DOCS> when not given.")]
+Run = Annotated[Path, typer.Argument(help="A run folder, as `kupdate run` and `kupdate collect` leave it.")]
+Questions = Annotated[
+    Path | None, typer.Option("--questions", "-q", help="Questions people wrote: JSONL {question, answer, doc_id}.")
+]
+Limit = Annotated[int | None, typer.Option("--limit", help="Read only the first documents.")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="Any configuration key: training.epochs=6. `kupdate config` prints them.")
+]
+
+
+@app.command()
+def run(
+    context: typer.Context, docs: Annotated[Path, typer.Argument(help="A folder or a file of documents.")],
+    settings: Overrides = None, out: Out = None, questions: Questions = None, limit: Limit = None,
+) -> None:  # fmt: skip
+    """Documents to a model that knows them, and a report that proves it."""
+    from knowledge_update import pipeline
+
+    config, folder = _new(context, docs, settings, out, questions, limit)
+    _show(pipeline.run(config, folder).figures, folder)
+
+
+@app.command()
+def collect(
+    context: typer.Context, docs: Annotated[Path | None, typer.Argument(help="A folder or a file.")] = None,
+    settings: Overrides = None, out: Out = None, questions: Questions = None, limit: Limit = None,
+) -> None:  # fmt: skip
+    """Documents to facts, questions and a dataset."""
+    from knowledge_update import pipeline
+
+    config, folder = _new(context, docs, settings, out, questions, limit)
+    pipeline.run_stage(pipeline.collect, config, folder)
+
+
+@app.command()
+def train(context: typer.Context, folder: Run, settings: Overrides = None) -> None:
+    """A run folder's dataset to an adapter."""
+    _stage(context, "train", folder, settings)
+
+
+@app.command()
+def infer(context: typer.Context, folder: Run, settings: Overrides = None) -> None:
+    """Answers of the base model, the updated model, and the base with the right passage."""
+    _stage(context, "infer", folder, settings)
+
+
+@app.command()
+def evaluate(context: typer.Context, folder: Run, settings: Overrides = None) -> None:
+    """Figures and a report from the answers."""
+    _show(_stage(context, "evaluate", folder, settings).figures, _folder(folder))
+
+
+@app.command()
+def facts(
+    folder: Run, learned: Annotated[bool, typer.Option(help="Only facts the model has learned.")] = False,
+    missed: Annotated[bool, typer.Option(help="Only facts it has not learned.")] = False,
+    dropped: Annotated[bool, typer.Option(help="What was left out, and why.")] = False,
+    document: Annotated[str | None, typer.Option(help="Only facts of this document.")] = None,
+) -> None:  # fmt: skip
+    """The ledger: every fact, whether it was learned, with quote and file."""
+    from knowledge_update.facts import show
+
+    show(_folder(folder), learned=learned, missed=missed, dropped=dropped, document=document)
+
+
+@app.command()
+def config(context: typer.Context, settings: Overrides = None) -> None:
+    """Prints the composed configuration."""
+    from knowledge_update.config import load, to_yaml
+
+    typer.echo(to_yaml(load(settings or (), context.obj)), nl=False)
+
+
+@app.command()
+def chat(
+    model: Annotated[Path, typer.Argument(help="A run folder, an adapter folder, or a model.")],
+    stream: Annotated[bool, typer.Option(help="Show the answer as it is written.")] = True,
+) -> None:
+    """Talk to a model in the terminal."""
+    from knowledge_update.chat.terminal import talk
+
+    talk(str(model), stream=stream)
+
+
+@app.callback(invoke_without_command=True)
+def _options(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def _new(
+    context: typer.Context, docs: Path | None, settings: list[str] | None, out: Path | None, questions: Path | None,
+    limit: int | None,
+) -> tuple[Any, Any]:  # fmt: skip
+    """Composes the configuration of a new run, and names its folder."""
+    from knowledge_update.config import load
+    from knowledge_update.errors import DocumentError
+    from knowledge_update.run_folder import RunFolder
+
+    given = {"documents": docs, "questions": questions, "reader.limit": limit}
+    values = {key: str(v) if isinstance(v, Path) else v for key, v in given.items() if v is not None}
+    composed = load(settings or (), {**(context.obj or {}), **values})
+    if composed.documents is None:
+        raise DocumentError("no documents were named: kupdate collect DOCS")
+    name = Path(composed.documents).expanduser().resolve().stem
+    return composed, RunFolder(out or Path("runs") / name)
+
+
+def _stage(context: typer.Context, stage: str, path: Path, settings: list[str] | None) -> Any:
+    from knowledge_update import pipeline
+    from knowledge_update.config import changed, stored
+
+    folder = _folder(path)
+    return pipeline.run_stage(
+        getattr(pipeline, stage), changed(stored(folder), settings or (), context.obj or {}, folder), folder
+    )
+
+
+def _folder(path: Path) -> Any:
+    from knowledge_update.errors import RunFolderError
+    from knowledge_update.run_folder import RunFolder
+
+    folder = RunFolder(path)
+    if not folder.path.is_dir():
+        raise RunFolderError(f"no such run folder: {path}")
+    return folder
+
+
+def _show(figures: dict[str, Any], folder: Any) -> None:
+    from knowledge_update.display import console, table
+    from knowledge_update.evaluation.report import terminal_tables
+
+    for title, columns, rows in terminal_tables(figures):
+        table(title, columns, rows)
+    console.print(f"report: {folder.report}", markup=False)
+
+
+def main() -> None:
+    """The entry point: applies the described options, runs the verb, tells errors in one line."""
+    from knowledge_update import display
+
+    # The fast tokenizers warn about forks that happen here only after they are done.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    display.to_terminal()
+    try:
+        code = _main(sys.argv[1:])
+    except KnowledgeUpdateError as error:
+        print(f"kupdate: {display.clean(str(error))}", file=sys.stderr)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        print("kupdate: stopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
+        code = 130
+    except OSError as error:
+        print(f"kupdate: {error.strerror or error}: {error.filename or ''}".rstrip(": "), file=sys.stderr)
+        code = 1
+    sys.exit(code)
+
+
+def _main(words: list[str]) -> int:
+    import click
+
+    command = typer.main.get_command(app)
+    values: dict[str, Any] = {}
+    verb = words[0] if words else ""
+    verbs = getattr(command, "commands", {})
+    if verb in verbs:
+        own = [option for parameter in verbs[verb].params for option in (*parameter.opts, *parameter.secondary_opts)]
+        rest, values = flags.apply(verb, words[1:], [*own, "--help"])
+        words = [verb, *rest]
+    try:
+        result = command.main(args=words, prog_name="kupdate", standalone_mode=False, obj=values)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return 0
+    except click.ClickException as error:
+        raise UserError(error.format_message()) from error
+    return result if isinstance(result, int) else 0

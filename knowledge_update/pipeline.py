@@ -1,0 +1,96 @@
+"""The road: documents to a model that knows them, and the proof.
+
+    documents ──read──▶ chunks ──write──▶ facts ──ask──▶ questions ──▶ rows ──train──▶ adapter
+                                   └────────── ledger (SQLite) ──────────┘                 │
+    report ◀──evaluate── answers ◀──infer── base model, updated model ◀──────────────────┘
+
+A stage is a function of the configuration and the run folder: it reads named files there and writes named files there.
+No stage knows another; this module alone knows their order. A stage that is run again does not do finished work twice.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from knowledge_update.config import Config, save
+from knowledge_update.display import log, to_file
+from knowledge_update.run_folder import RunFolder, read_json, write_json
+
+
+def collect(config: Config, folder: RunFolder) -> Any:
+    """Documents to facts and questions: `ledger.sqlite` and `dataset/`."""
+    from knowledge_update.writing.stage import run
+
+    return run(config, folder)
+
+
+def train(config: Config, folder: RunFolder) -> Any:
+    """Rows to an adapter: `adapter/`, `losses/` and `metrics.jsonl`."""
+    from knowledge_update.training.stage import run
+
+    return run(config, folder)
+
+
+def infer(config: Config, folder: RunFolder) -> Any:
+    """Questions to answers: `answers/`."""
+    from knowledge_update.evaluation.answers import run
+
+    return run(config, folder)
+
+
+def evaluate(config: Config, folder: RunFolder) -> Any:
+    """Answers to figures: `evaluation.json` and `report.html`."""
+    from knowledge_update.evaluation.stage import run
+
+    return run(config, folder)
+
+
+STAGES: tuple[Callable[[Config, RunFolder], Any], ...] = (collect, train, infer, evaluate)
+
+
+def run(config: Config, folder: RunFolder) -> Any:
+    """Goes the whole road; returns what the last stage returns.
+
+    Args:
+        config: The resolved configuration, `documents` named.
+        folder: Where everything goes; what is finished there is not done again.
+    """
+    result = None
+    for stage in STAGES:
+        result = run_stage(stage, config, folder)
+    return result
+
+
+def run_stage(stage: Callable[[Config, RunFolder], Any], config: Config, folder: RunFolder) -> Any:
+    """Runs one stage, with its log and its time kept in the folder."""
+    folder.create()
+    save(config, folder)
+    with to_file(folder.log):
+        start = time.monotonic()
+        finished = False
+        try:
+            result = stage(config, folder)
+            finished = True
+        finally:
+            seconds = _spent(folder, stage.__name__, time.monotonic() - start, finished=finished)
+        log.info("%s: %s (%.0f s)", stage.__name__, _said(result), seconds)
+    return result
+
+
+def _spent(folder: RunFolder, stage: str, seconds: float, *, finished: bool) -> float:
+    """Adds the time of an attempt to those that failed before; a repeat of finished work does not count."""
+    spent = read_json(folder.seconds) if folder.seconds.exists() else {}
+    failed = spent.get("failed", {})
+    total = failed.pop(stage, 0.0) + seconds
+    if finished:
+        spent[stage] = round(max(total, spent.get(stage, 0.0)), 1)
+    else:
+        failed[stage] = round(total, 1)
+    write_json(folder.seconds, {**spent, "failed": failed})
+    return total
+
+
+def _said(result: Any) -> str:
+    """A result in a line: its counts."""
+    counts = {name: value for name, value in vars(result).items() if not isinstance(value, dict)}
+    return ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in counts.items()) or "written"
