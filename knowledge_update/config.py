@@ -90,7 +90,7 @@ class OptimizerConfig:
     """AdamW with an fp32 master of the adapter."""
 
     name: str = "adamw"
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     betas: tuple[float, float] = (0.9, 0.99)
     eps: float = 1e-8
     weight_decay: float = 0.0
@@ -120,7 +120,8 @@ class TrainingConfig:
     """How long and on what: rows come from facts as text, questions as chat, and replayed general prompts."""
 
     epochs: float = 4.0
-    batch_rows: int = 8
+    batch_tokens: int = 240
+    batch_rows: int | None = None
     text_share: float = 0.15
     replay_share: float = 0.08
     replay_tokens: int = 32
@@ -128,7 +129,8 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         _check(self.epochs > 0, "training.epochs", self.epochs, "above 0")
-        _check(self.batch_rows >= 1, "training.batch_rows", self.batch_rows, "at least 1")
+        _check(self.batch_tokens >= 1, "training.batch_tokens", self.batch_tokens, "at least 1")
+        _check(self.batch_rows is None or self.batch_rows >= 1, "training.batch_rows", self.batch_rows, "at least 1")
         for name in ("text_share", "replay_share"):
             share = getattr(self, name)
             _check(0 <= share < 0.9, f"training.{name}", share, "a share from 0 to below 0.9")
@@ -273,12 +275,13 @@ def stored(folder: RunFolder) -> Config:
     Raises:
         RunFolderError: When there is none, or it cannot be read.
     """
-    from omegaconf import OmegaConf
+    from omegaconf import DictConfig, OmegaConf
 
     if not folder.config.exists():
         raise RunFolderError(f"{folder.path} is not a run folder: it has no config.yaml")
     try:
         loaded = OmegaConf.load(folder.config)
+        assert isinstance(loaded, DictConfig)
         loaded.pop("versions", None)
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), loaded))
     except Exception as error:  # YAML and OmegaConf raise many unrelated types for a file that is not ours

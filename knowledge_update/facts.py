@@ -25,7 +25,9 @@ def show(folder: RunFolder, *, learned: bool, missed: bool, dropped: bool, docum
     folder.require(folder.ledger, f"collect DOCS --out {folder.path}")
     with Ledger(folder.ledger) as ledger:
         if dropped:
-            table("Left out", ["what", "stage", "why"], [[drop.item, drop.stage, drop.reason] for drop in ledger.drops()])
+            table(
+                "Left out", ["what", "stage", "why"], [[drop.item, drop.stage, drop.reason] for drop in ledger.drops()]
+            )
             return
         known = ledger.facts()
     names = sorted({fact.doc_id for fact in known})

@@ -121,7 +121,7 @@ def _plain(name: str) -> str:
 
 def _value(flag: Flag, name: str, given: str | None, queue: list[str]) -> Any:
     bare = given is None and (not queue or queue[0].startswith("--"))
-    if given is None and flag.parse is boolean or flag.name == "use_lora" and given is None:
+    if (given is None and flag.parse is boolean) or (flag.name == "use_lora" and given is None):
         bare = not queue or queue[0].lower() not in ("true", "false", "1", "0", "yes", "no")
         given = "true" if bare else queue.pop(0)
     elif bare:

@@ -106,7 +106,10 @@ def _prefix_cache(model: Any, prefix: list[int], rows: int, device: Any) -> Any:
     if not prefix:
         return DynamicCache()
     cache = model(
-        input_ids=torch.tensor([prefix], device=device), past_key_values=DynamicCache(), use_cache=True, logits_to_keep=1
+        input_ids=torch.tensor([prefix], device=device),
+        past_key_values=DynamicCache(),
+        use_cache=True,
+        logits_to_keep=1,
     ).past_key_values
     cache.batch_repeat_interleave(rows)
     return cache

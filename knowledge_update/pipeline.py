@@ -81,7 +81,7 @@ def _spent(folder: RunFolder, stage: str, seconds: float, *, finished: bool) -> 
     """Adds the time of an attempt to those that failed before; a repeat of finished work does not count."""
     spent = read_json(folder.seconds) if folder.seconds.exists() else {}
     failed = spent.get("failed", {})
-    total = failed.pop(stage, 0.0) + seconds
+    total: float = failed.pop(stage, 0.0) + seconds
     if finished:
         spent[stage] = round(max(total, spent.get(stage, 0.0)), 1)
     else:

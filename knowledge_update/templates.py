@@ -54,7 +54,9 @@ class ChatTemplate:
         marked = self.tokenizer.apply_chat_template(
             [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], tokenize=True, return_dict=False
         )
-        return next((token for token in reversed(marked) if token in self.end_ids), self.tokenizer.eos_token_id)
+        return next(
+            (int(token) for token in reversed(marked) if token in self.end_ids), int(self.tokenizer.eos_token_id)
+        )
 
     def question(self, text: str) -> list[int]:
         """Token ids of one question put to the model."""
@@ -67,6 +69,7 @@ class ChatTemplate:
 
 def common_prefix(rows: Sequence[Sequence[int]]) -> list[int]:
     """The longest beginning that all rows share."""
-    first, last = min(rows), max(rows)
+    ordered = sorted(list(row) for row in rows)
+    first, last = ordered[0], ordered[-1]
     length = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
     return list(first[:length])

@@ -59,7 +59,7 @@ def _decoded_as_chinese(data: bytes) -> str | None:
 
 
 def plain_text(data: bytes, encoding: str | None = None) -> Content:
-    """Reads plain text: the first line is the title if it looks like one, short lines between blank ones are headings."""
+    """Reads plain text: a first line that looks like a title is one, short lines between blank ones are headings."""
     paragraphs = [part for part in re.split(r"\n\s*\n", decode(data, encoding).replace("\r\n", "\n")) if part.strip()]
     blocks = [_text_block(fold(part)) for part in paragraphs]
     if blocks and blocks[0].kind == "heading":

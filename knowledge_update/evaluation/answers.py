@@ -124,9 +124,7 @@ class _OpenBook:
         number = self._passage(row)
         chunk = self.chunks[number]
         document = self.documents[chunk.document]
-        text = OPEN_BOOK[document.language].format(
-            title=document.title, passage=chunk.text, question=row["question"]
-        )
+        text = OPEN_BOOK[document.language].format(title=document.title, passage=chunk.text, question=row["question"])
         return Prompt(row["id"], tuple(self.template.question(text)), group=chunk.id)
 
     def _passage(self, row: Row) -> int:

@@ -112,16 +112,26 @@ def _facts(ledger: Ledger, probes: Sequence[Row]) -> dict[str, Any]:
     for row in probes:
         asked[row["fact"]] = asked.get(row["fact"], True) and row["updated"]["right"]
     rows = [
-        {"doc_id": known.doc_id, "title": known.title, "asked": known.fact.id in asked, "learned": asked.get(known.fact.id)}
+        {
+            "doc_id": known.doc_id,
+            "title": known.title,
+            "asked": known.fact.id in asked,
+            "learned": asked.get(known.fact.id),
+        }
         for known in ledger.facts()
     ]
-    counted: Callable[[Sequence[Row]], dict[str, Any]] = lambda group: {  # noqa: E731
-        "n": len(group), "asked": sum(row["asked"] for row in group), "learned": sum(bool(row["learned"]) for row in group),
-        "title": group[0]["title"],
-    }  # fmt: skip
-    total = counted(rows)
+    total = _counted(rows)
     del total["title"]
-    return {**total, "by_document": _by(rows, "doc_id", counted)}
+    return {**total, "by_document": _by(rows, "doc_id", _counted)}
+
+
+def _counted(group: Sequence[Row]) -> dict[str, Any]:
+    return {
+        "n": len(group),
+        "asked": sum(row["asked"] for row in group),
+        "learned": sum(bool(row["learned"]) for row in group),
+        "title": group[0]["title"],
+    }
 
 
 def _details(ledger: Ledger, scored: Sequence[Row]) -> list[Row]:

@@ -22,9 +22,7 @@ def interval(values: Sequence[float], *, resamples: int, seed: int, level: float
     return (round(float(low), 4), round(float(high), 4))
 
 
-def paired_interval(
-    left: Sequence[float], right: Sequence[float], *, resamples: int, seed: int
-) -> tuple[float, float]:
+def paired_interval(left: Sequence[float], right: Sequence[float], *, resamples: int, seed: int) -> tuple[float, float]:
     """The interval of the mean difference left - right, the same questions drawn for both."""
     return interval([a - b for a, b in zip(left, right, strict=True)], resamples=resamples, seed=seed)
 

@@ -1,13 +1,11 @@
-"""The order of training: epochs of shuffled rows, cut into batches of similar length."""
+"""The order of training: epochs of shuffled rows, streams interleaved, cut into batches of equal work."""
 
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from knowledge_update.config import TrainingConfig
 from knowledge_update.training.rows import Encoded
-
-# Rows are sorted by length within windows of this many batches: little padding, and still a fresh mix every step.
-WINDOW = 24
 
 
 @dataclass(frozen=True)
@@ -19,29 +17,25 @@ class Streams:
     replay: Sequence[Encoded]
 
 
-def plan(
-    streams: Streams, *, epochs: float, batch_rows: int, text_share: float, replay_share: float, seed: int
-) -> list[list[Encoded]]:
+def plan(streams: Streams, config: TrainingConfig, seed: int) -> list[list[Encoded]]:
     """Returns the batches of a whole training, in order; the same for the same seed.
 
     Args:
         streams: The rows. An epoch is every question once; texts and replay are drawn beside them.
-        epochs: How many.
-        batch_rows: Rows of a batch at most.
-        text_share: Share of all rows that are plain texts.
-        replay_share: Share of all rows that are general prompts.
+        config: Epochs, shares of the streams, and the size of a batch.
         seed: Of the order.
     """
     order = random.Random(seed)
-    main = streams.questions or streams.texts
-    total = round(len(main) * epochs)
-    rest = max(1e-9, 1 - (text_share if streams.texts else 0) - (replay_share if streams.replay else 0))
-    rows = _cycled(main, total, order)
-    extra = [
-        *_cycled(streams.texts, round(total / rest * text_share), order),
-        *_cycled(streams.replay, round(total / rest * replay_share), order),
-    ]
-    return _batches(_interleaved(rows, extra, order), batch_rows, order)
+    text_share = config.text_share if streams.texts else 0.0
+    replay_share = config.replay_share if streams.replay else 0.0
+    total = round(len(streams.questions or streams.texts) * config.epochs)
+    each = total / (1 - text_share - replay_share)
+    parts = (
+        _cycled(streams.questions or streams.texts, total, order),
+        _cycled(streams.texts, round(each * text_share), order),
+        _cycled(streams.replay, round(each * replay_share), order),
+    )
+    return _batches(_interleaved(parts, order), config.batch_tokens, config.batch_rows)
 
 
 def _cycled(rows: Sequence[Encoded], count: int, order: random.Random) -> list[Encoded]:
@@ -52,22 +46,21 @@ def _cycled(rows: Sequence[Encoded], count: int, order: random.Random) -> list[E
     return taken[:count]
 
 
-def _interleaved(rows: list[Encoded], extra: list[Encoded], order: random.Random) -> list[Encoded]:
-    """Spreads `extra` evenly over `rows`, in an order of chance."""
-    places = [((index + order.random()) / len(part), row) for part in (rows, extra) for index, row in enumerate(part)]
+def _interleaved(parts: Sequence[Sequence[Encoded]], order: random.Random) -> list[Encoded]:
+    """Spreads every stream evenly over the whole, the places within a stream in an order of chance."""
+    places = [((index + order.random()) / len(part), row) for part in parts for index, row in enumerate(part)]
     return [row for _, row in sorted(places, key=lambda place: place[0])]
 
 
-def _batches(rows: list[Encoded], batch_rows: int, order: random.Random) -> list[list[Encoded]]:
+def _batches(rows: Sequence[Encoded], tokens: int, most: int | None) -> list[list[Encoded]]:
+    """Cuts rows into batches of about `tokens` tokens; of exactly `most` rows where that is given."""
     batches: list[list[Encoded]] = []
-    window = batch_rows * WINDOW
-    for start in range(0, len(rows), window):
-        part = rows[start : start + window]
-        cut: list[list[Encoded]] = []
-        # Rows with and without the shared prefix never share a batch.
-        for shared in (True, False):
-            group = sorted((row for row in part if row.shared is shared), key=lambda row: len(row.ids))
-            cut.extend(group[i : i + batch_rows] for i in range(0, len(group), batch_rows))
-        order.shuffle(cut)
-        batches.extend(cut)
+    used = 0
+    for row in rows:
+        full = len(batches[-1]) >= most if most and batches else used + len(row.ids) > tokens
+        if not batches or full:
+            batches.append([])
+            used = 0
+        batches[-1].append(row)
+        used += len(row.ids)
     return batches

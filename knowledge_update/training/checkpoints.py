@@ -23,7 +23,9 @@ def save(path: Path, adapter: dict[str, Any], optimizer: Any, progress: Progress
     from safetensors.torch import save_file
 
     with whole_folder(path) as folder:
-        save_file({name: tensor.detach().contiguous() for name, tensor in adapter.items()}, folder / "adapter.safetensors")
+        save_file(
+            {name: tensor.detach().contiguous() for name, tensor in adapter.items()}, folder / "adapter.safetensors"
+        )
         save_file(_flat(optimizer), folder / "optimizer.safetensors")
         write_json(folder / "progress.json", vars(progress))
 
@@ -55,7 +57,9 @@ def remove(path: Path) -> None:
 def _flat(optimizer: Any) -> dict[str, Any]:
     """An optimizer's state as named tensors: no pickle."""
     state = optimizer.state_dict()["state"]
-    return {f"{index}.{name}": tensor.contiguous() for index, values in state.items() for name, tensor in values.items()}
+    return {
+        f"{index}.{name}": tensor.contiguous() for index, values in state.items() for name, tensor in values.items()
+    }
 
 
 def _restore(optimizer: Any, flat: dict[str, Any]) -> None:

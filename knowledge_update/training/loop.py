@@ -1,5 +1,6 @@
 """The steps of a training: the same batches in the same order, whether it is interrupted or not."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,8 +8,8 @@ from typing import Any
 
 from knowledge_update.config import Config
 from knowledge_update.errors import WorkError
-from knowledge_update.training.objective import Batch, loss_of
-from knowledge_update.training.rows import Encoded, padded
+from knowledge_update.training.objective import loss_of, packs
+from knowledge_update.training.rows import Encoded
 from knowledge_update.training.schedules import factor
 
 
@@ -52,23 +53,24 @@ def train(
 
     base = model.get_base_model()
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    pad = base.config.eos_token_id if isinstance(base.config.eos_token_id, int) else 0
     model.train()
     for number in range(start, len(batches)):
         began = time.perf_counter()
-        rows = list(batches[number])
-        ids, labels = padded(rows, pad)
-        batch = Batch(ids, labels, prefix if rows[0].shared else ())
         rate = config.optimizer.learning_rate * factor(config.schedule, (number + 1) / len(batches))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        total, labelled = loss_of(base, batch)
-        loss = total / labelled
-        if not torch.isfinite(loss):
-            raise WorkError(f"the loss became {loss.item()} at step {number + 1}: try a lower optimizer.learning_rate")
-        loss.backward()
+        work = list(packs(batches[number], prefix, base.dtype))
+        labelled = sum(len(pack.labels) for pack in work)
+        loss = 0.0
+        for pack in work:
+            share = loss_of(base, pack) / labelled
+            share.backward()  # type: ignore[no-untyped-call]
+            loss += share.item()
+        if not math.isfinite(loss):
+            raise WorkError(f"the loss became {loss} at step {number + 1}: try a lower optimizer.learning_rate")
         torch.nn.utils.clip_grad_norm_(parameters, config.optimizer.max_grad_norm)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        after(Step(number + 1, loss.item(), rate, batch.tokens, len(rows), time.perf_counter() - began))
+        tokens = sum(pack.ids.numel() for pack in work)
+        after(Step(number + 1, loss, rate, tokens, len(batches[number]), time.perf_counter() - began))
     model.eval()

@@ -15,9 +15,7 @@ class LoraFunction(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(  # type: ignore[override]
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor, scale: float
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor, scale: float) -> Tensor:
         """Computes the layer.
 
         Args:
@@ -39,7 +37,7 @@ class LoraFunction(torch.autograd.Function):
         return out.view(*x.shape[:-1], -1)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Returns the gradients of x, A and B."""
         rows, inner, weight, a, b = ctx.saved_tensors
         flat = grad.reshape(-1, grad.shape[-1])
@@ -83,7 +81,7 @@ def _forward_of(layer: Any) -> Any:
         if layer.disable_adapters or layer.merged or kwargs:
             return original(layer, x, *args, **kwargs)
         base, scale = layer.base_layer, layer.scaling[name]
-        return LoraFunction.apply(
+        return LoraFunction.apply(  # type: ignore[no-untyped-call]
             x, base.weight, base.bias, layer.lora_A[name].weight, layer.lora_B[name].weight, scale
         )
 

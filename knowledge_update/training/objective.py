@@ -1,71 +1,95 @@
-"""The loss: cross-entropy at labelled positions, a prefix that all rows share computed once."""
+"""The loss: cross-entropy at labelled positions, rows packed without padding, the prefix they share computed once."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from knowledge_update.training.rows import IGNORED, Encoded
+
+# Attention in a pack grows with the square of its length: longer batches are computed as several packs.
+PACK_TOKENS = 512
+
 
 @dataclass(frozen=True)
-class Batch:
-    """Rows of similar length.
+class Pack:
+    """Rows laid end to end in one sequence; every row sees itself and, where it shares it, the prefix.
 
     Args:
-        ids: Token ids without the shared prefix, padded at the right, (rows, length).
-        labels: The same with -100 where nothing is learned, (rows, length).
-        prefix: Token ids that stand before every row; empty where rows share none.
-        weights: How much each row counts, (rows,).
-        label_first: Labels of each row's first position, predicted at the end of the prefix.
+        ids: Token ids, (1, length).
+        positions: The position each token would have in its own row, (1, length).
+        mask: What is added to attention scores, (1, 1, length, length).
+        learned: Indices whose next token is learned, (labels,).
+        labels: Those next tokens, (labels,).
     """
 
     ids: Tensor
+    positions: Tensor
+    mask: Tensor
+    learned: Tensor
     labels: Tensor
-    prefix: tuple[int, ...] = ()
-
-    @property
-    def tokens(self) -> int:
-        """Tokens that are computed, the prefix once."""
-        return self.ids.numel() + len(self.prefix)
-
-    @property
-    def labelled(self) -> int:
-        """Positions that are learned."""
-        return int((self.labels[:, 1:] != -100).sum())
 
 
-def loss_of(model: Any, batch: Batch) -> tuple[Tensor, int]:
-    """The summed cross-entropy of a batch, and the number of labelled positions.
+def packs(rows: Sequence[Encoded], prefix: Sequence[int], dtype: torch.dtype) -> Iterator[Pack]:
+    """Lays rows into packs of at most `PACK_TOKENS`; a longer row has one to itself."""
+    group: list[Encoded] = []
+    used = 0
+    for row in rows:
+        if group and used + len(row.ids) > PACK_TOKENS:
+            yield _pack(group, prefix, dtype)
+            group, used = [], 0
+        group.append(row)
+        used += len(row.ids)
+    if group:
+        yield _pack(group, prefix, dtype)
 
-    Logits are computed only where there is a label: the vocabulary is the widest matmul of a small model. Rows are
-    padded at the right and attention is causal, so no position sees padding and no mask is needed.
+
+def _pack(rows: Sequence[Encoded], prefix: Sequence[int], dtype: torch.dtype) -> Pack:
+    head = list(prefix) if any(row.shared for row in rows) else []
+    ids, positions = list(head), list(range(len(head)))
+    owner, sees = [0] * len(head), [True] * len(head)
+    learned: list[int] = []
+    labels: list[int] = []
+    for number, row in enumerate(rows, 1):
+        start, first = len(ids), len(prefix) if row.shared else 0
+        # The last token is only predicted, never read.
+        ids.extend(row.ids[:-1])
+        positions.extend(range(first, first + len(row.ids) - 1))
+        owner.extend([number] * (len(row.ids) - 1))
+        sees.extend([row.shared] * (len(row.ids) - 1))
+        for index, label in enumerate(row.labels[1:]):
+            if label != IGNORED:
+                learned.append(start + index)
+                labels.append(label)
+    return Pack(
+        torch.tensor([ids]), torch.tensor([positions]), _mask(torch.tensor(owner), torch.tensor(sees), dtype),
+        torch.tensor(learned), torch.tensor(labels),
+    )  # fmt: skip
+
+
+def _mask(owner: Tensor, sees: Tensor, dtype: torch.dtype) -> Tensor:
+    """Causal within a row and towards the prefix (owner 0), closed between rows."""
+    own = owner[:, None] == owner[None, :]
+    shared = sees[:, None] & (owner[None, :] == 0)
+    open_ = (own | shared).tril()
+    return torch.zeros(open_.shape, dtype=dtype).masked_fill_(~open_, torch.finfo(dtype).min)[None, None]
+
+
+def loss_of(model: Any, pack: Pack) -> Tensor:
+    """The summed cross-entropy of a pack.
+
+    Logits are computed only where there is a label: the vocabulary is the widest matmul of a small model.
 
     Args:
         model: A causal language model of transformers, with its adapter.
-        batch: The batch, on any device.
+        pack: The rows.
     """
     device = model.get_input_embeddings().weight.device
-    ids, labels = batch.ids.to(device), batch.labels.to(device)
-    cache, offset = _prefix_cache(model, batch.prefix, ids.shape[0], device)
-    positions = torch.arange(offset, offset + ids.shape[1], device=device).unsqueeze(0)
     hidden = model.get_decoder()(
-        input_ids=ids, position_ids=positions, past_key_values=cache, use_cache=cache is not None
-    ).last_hidden_state
-    learned = labels[:, 1:] != -100
-    logits = model.get_output_embeddings()(hidden[:, :-1][learned])
-    loss = torch.nn.functional.cross_entropy(logits.float(), labels[:, 1:][learned], reduction="sum")
-    return loss, int(learned.sum())
-
-
-def _prefix_cache(model: Any, prefix: tuple[int, ...], rows: int, device: torch.device) -> tuple[Any, int]:
-    """Keys and values of the prefix, computed once and seen by every row; gradients flow through them."""
-    if not prefix:
-        return None, 0
-    from transformers import DynamicCache
-
-    ids = torch.tensor([prefix], device=device)
-    single = model.get_decoder()(input_ids=ids, use_cache=True, past_key_values=DynamicCache()).past_key_values
-    shared = DynamicCache()
-    for index, layer in enumerate(single.layers):
-        shared.update(layer.keys.expand(rows, -1, -1, -1), layer.values.expand(rows, -1, -1, -1), index)
-    return shared, len(prefix)
+        input_ids=pack.ids.to(device), position_ids=pack.positions.to(device), attention_mask=pack.mask.to(device),
+        use_cache=False,
+    ).last_hidden_state  # fmt: skip
+    logits = model.get_output_embeddings()(hidden[0, pack.learned.to(device)])
+    return torch.nn.functional.cross_entropy(logits.float(), pack.labels.to(device), reduction="sum")

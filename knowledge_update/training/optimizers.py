@@ -11,6 +11,6 @@ def optimizer_for(config: OptimizerConfig, parameters: Iterable[Any]) -> Any:
     import torch
 
     return torch.optim.AdamW(
-        parameters, lr=config.learning_rate, betas=tuple(config.betas), eps=config.eps,
+        parameters, lr=config.learning_rate, betas=(config.betas[0], config.betas[1]), eps=config.eps,
         weight_decay=config.weight_decay, fused=True,
     )  # fmt: skip

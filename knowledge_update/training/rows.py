@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from knowledge_update.run_folder import Row
 from knowledge_update.templates import ChatTemplate
@@ -54,16 +53,3 @@ class Encoder:
     def encode_all(self, rows: Iterable[Row]) -> list[Encoded]:
         """Encodes many rows."""
         return [self.encode(row) for row in rows]
-
-
-def padded(rows: list[Encoded], pad: int) -> tuple[Any, Any]:
-    """Ids and labels of rows as tensors, padded at the right, (rows, length)."""
-    import torch
-
-    length = max(len(row.ids) for row in rows)
-    ids = torch.full((len(rows), length), pad)
-    labels = torch.full((len(rows), length), IGNORED)
-    for index, row in enumerate(rows):
-        ids[index, : len(row.ids)] = torch.tensor(row.ids)
-        labels[index, : len(row.ids)] = torch.tensor(row.labels)
-    return ids, labels

@@ -12,7 +12,16 @@ from knowledge_update.display import log, progress
 from knowledge_update.errors import DocumentError, WorkError
 from knowledge_update.inference import Generator, question_prompts
 from knowledge_update.models import Precision, identity, load_model, load_tokenizer, precision, resolve
-from knowledge_update.run_folder import Row, RunFolder, journal, read_journal, read_json, read_rows, whole_folder, write_json
+from knowledge_update.run_folder import (
+    Row,
+    RunFolder,
+    journal,
+    read_journal,
+    read_json,
+    read_rows,
+    whole_folder,
+    write_json,
+)
 from knowledge_update.templates import ChatTemplate
 from knowledge_update.training import adapters, checkpoints
 from knowledge_update.training.batching import Streams, plan
@@ -61,11 +70,7 @@ def run(config: Config, folder: RunFolder) -> Trained:
 def _train(
     model: Any, streams: Streams, template: ChatTemplate, config: Config, folder: RunFolder, key: str, chosen: Precision
 ) -> Trained:
-    settings = config.training
-    batches = plan(
-        streams, epochs=settings.epochs, batch_rows=settings.batch_rows, text_share=settings.text_share,
-        replay_share=settings.replay_share, seed=config.seed,
-    )  # fmt: skip
+    batches = plan(streams, config.training, config.seed)
     wrapped = adapters.attach(model, config.adapter, config.seed)
     tensors = adapters.trainable(wrapped)
     optimizer = optimizer_for(config.optimizer, tensors.values())
@@ -145,7 +150,13 @@ class _Recorder:
 
 
 def _save(
-    model: Any, template: ChatTemplate, config: Config, folder: RunFolder, key: str, result: Trained, losses: list[float]
+    model: Any,
+    template: ChatTemplate,
+    config: Config,
+    folder: RunFolder,
+    key: str,
+    result: Trained,
+    losses: list[float],
 ) -> None:
     """Writes the adapter with all that is needed to use it, and checks that what was written is what was trained."""
     import numpy as np

@@ -9,7 +9,7 @@ from knowledge_update.documents.blocks import Document
 from knowledge_update.documents.chunking import CountTokens, passages
 from knowledge_update.documents.reading import QUESTIONS_NAME, read
 from knowledge_update.errors import DocumentError
-from knowledge_update.ledger import Drop, DocumentRow, FactRow, KnownFact, Ledger, QuestionRow, content_id
+from knowledge_update.ledger import DocumentRow, Drop, FactRow, KnownFact, Ledger, QuestionRow, content_id
 from knowledge_update.models import load_tokenizer, resolve
 from knowledge_update.run_folder import Row, RunFolder, write_rows
 from knowledge_update.writing import rules

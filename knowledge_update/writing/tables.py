@@ -1,7 +1,7 @@
 """Table rows to statements: each cell is a fact about what its row is named after."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from knowledge_update.documents.blocks import Block, Document
 from knowledge_update.documents.chunking import Passage
@@ -17,6 +17,9 @@ from knowledge_update.writing.statements import (
     Statement,
     Unused,
 )
+
+# (title, kind of the rows, name of the row, column, cell) to a statement and its askings.
+_Ask = Callable[[str, str, str, str, str], tuple[str, list[Asking]]]
 
 _YEAR = re.compile(r"(?:1\d|20)\d\d")
 _PARTICIPLE = re.compile(r"[A-Z]?[a-z]+(?:ed|ilt|own)$")
@@ -36,18 +39,12 @@ def write(document: Document, passages: Sequence[Passage]) -> Iterator[tuple[Pas
                 yield passage, statement
 
 
-def _cells(title: str, block: Block, offset: int, ask: "_Ask") -> Iterator[Statement]:
+def _cells(title: str, block: Block, offset: int, ask: _Ask) -> Iterator[Statement]:
     name = block.cells[0]
     for column, cell in zip(block.header[1:], block.cells[1:], strict=False):
         if column and cell and cell not in ("-", "–", "—"):
             text, askings = ask(title, block.header[0], name, column, cell)
             yield Statement(text, block.text, offset, tuple(askings))
-
-
-class _Ask:
-    """The shape of `_english` and `_chinese`: (title, kind, name, column, cell) to a statement and its askings."""
-
-    def __call__(self, title: str, kind: str, name: str, column: str, cell: str) -> tuple[str, list[Asking]]: ...
 
 
 def _english(title: str, kind: str, name: str, column: str, cell: str) -> tuple[str, list[Asking]]:

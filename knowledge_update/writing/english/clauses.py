@@ -11,7 +11,24 @@ from knowledge_update.writing.english.phrases import Ask, Reader, tidy, time_ask
 Token = Any
 
 # Adverbs that tie a sentence to its neighbours and say nothing by themselves.
-_TEMPORAL = frozenset("when where how also then thus therefore however there here now later today still".split())
+_TEMPORAL = frozenset(
+    [
+        "when",
+        "where",
+        "how",
+        "also",
+        "then",
+        "thus",
+        "therefore",
+        "however",
+        "there",
+        "here",
+        "now",
+        "later",
+        "today",
+        "still",
+    ]
+)
 _BE = {"is": "is", "are": "is", "was": "was", "were": "was", "am": "is", "be": "is"}
 
 
@@ -113,7 +130,9 @@ def _own_or_shared(verb: Token) -> list[Token]:
 
 
 def _auxiliaries(verb: Token) -> tuple[str, ...]:
-    words = [c for c in _own_or_shared(verb) if c.dep_ in ("aux", "auxpass", "neg") and c.lower_ != "to" and c.i < verb.i]
+    words = [
+        c for c in _own_or_shared(verb) if c.dep_ in ("aux", "auxpass", "neg") and c.lower_ != "to" and c.i < verb.i
+    ]
     return tuple(word.lower_ for word in words)
 
 
@@ -132,30 +151,42 @@ def _subject(verb: Token, reader: Reader) -> Slot | None:
         token = verb.head
         later = frozenset(part.i for part in verb.subtree)
         # "X, a midwife who crossed the strait": it was X who crossed it.
-        if token.dep_ == "appos":
+        if token.dep_ == "appos" and token.head.pos_ == "PROPN":
             return _noun_subject(token.head, reader, frozenset(part.i for part in token.subtree))
         return _noun_subject(token, reader, later)
     if token.pos_ == "PRON" and token.i not in reader.replaced:
         return None
-    if verb.dep_ == "relcl":
+    # "on 3 November, when the steamer struck a rock" is a clause of its own; "the rock it struck" is not.
+    if verb.dep_ == "relcl" and not any(child.lower_ == "when" for child in verb.children):
         return None
     return _noun_subject(token, reader, frozenset())
 
 
-def _noun_subject(token: Token, reader: Reader, without: frozenset[int]) -> Slot:
+def _noun_subject(token: Token, reader: Reader, without: frozenset[int]) -> Slot | None:
     text = reader.text(token, without=without, place=True)
+    # "On 17 February Nils …": a parse that runs a date into the name after it is not to be trusted.
+    if re.match(rf"(?:{DATE.pattern}) \S", text):
+        return None
     plural = token.tag_ in ("NNS", "NNPS") or any(child.dep_ == "conj" for child in token.children)
     asks = [] if _clausal(token) else reader.noun_asks(token, role="subject", without=without)
-    short = tuple(ask if ask.form.startswith("how") else replace(ask, tail="") for ask in asks if _telling(ask, token))
+    short = tuple(
+        replace(
+            ask,
+            answer=lower_first(ask.answer, token, reader),
+            tail=ask.tail if ask.form.startswith("how") else "",
+        )
+        for ask in asks
+        if _telling(ask, token)
+    )
     return Slot("subject", lower_first(text, token, reader), short, plural=plural)
 
 
 def _telling(ask: Ask, token: Token) -> bool:
     """Whether an answer says something: a name, a number, something new; "the wind" does not."""
-    if ask.form.startswith("how") or re.search(r"[A-Z\d]", ask.answer[1:]) or re.match(r"[A-Z]", ask.answer):
-        return token.pos_ == "PROPN" or bool(re.search(r"[A-Z\d]", ask.answer[1:])) or ask.form.startswith("how")
-    determiner = next((child.lower_ for child in token.children if child.dep_ == "det"), "")
-    return determiner in ("a", "an") and token.dep_ in ("nsubj", "pobj", "dobj")
+    if ask.form.startswith("how") or token.pos_ == "PROPN" or re.search(r"[A-Z\d]", ask.answer[1:]):
+        return True
+    determiners = [child.lower_ for child in token.children if child.dep_ in ("det", "poss")]
+    return determiners in (["a"], ["an"]) or (not determiners and token.tag_ == "NNS")
 
 
 def _clausal(token: Token) -> bool:
@@ -195,7 +226,11 @@ def _slots(verb: Token, reader: Reader) -> Iterator[Slot]:
 
 def asides(verb: Token, child: Token) -> frozenset[int]:
     """Coordinated or loosely added clauses, which are clauses of their own."""
-    if child.dep_ in ("advmod", "npadvmod", "amod") and child.i > verb.i and child.doc[child.left_edge.i - 1].text == ",":
+    if (
+        child.dep_ in ("advmod", "npadvmod", "amod")
+        and child.i > verb.i
+        and child.doc[child.left_edge.i - 1].text == ","
+    ):
         return frozenset([child.i])
     loose = child.dep_ in ("conj", "cc", "parataxis", "relcl") or (child.dep_ == "advcl" and child.i > verb.i)
     return frozenset([child.i]) if loose else frozenset()
@@ -216,9 +251,7 @@ def _slot(child: Token, verb: Token, reader: Reader) -> Slot | None:
         return Slot("adjective", reader.text(child), tuple(reader.adjective_asks(child)))
     if role == "agent":
         noun = next((inner for inner in child.children if inner.dep_ == "pobj"), None)
-        asks = [Ask("who" if ask.form in ("what", "which") and ask.wh == "what" else ask.form,
-                    "who" if ask.wh == "what" and noun is not None and noun.pos_ == "PROPN" else ask.wh, ask.answer, "by")
-                for ask in (reader.noun_asks(noun) if noun is not None else [])]  # fmt: skip
+        asks = _agent_asks(noun, reader) if noun is not None else []
         return Slot("agent", reader.text(child), tuple(asks))
     if role == "prep":
         late = frozenset(part.i for prep in _late(child) for part in prep.subtree)
@@ -234,6 +267,15 @@ def _slot(child: Token, verb: Token, reader: Reader) -> Slot | None:
             return None
         return Slot("adverb" if role == "advmod" else "clause", reader.text(child))
     return None
+
+
+def _agent_asks(noun: Token, reader: Reader) -> list[Ask]:
+    """`by X`: who by, also of a firm with a name of its own; `by a storm`: what by."""
+    named = noun.pos_ == "PROPN"
+    return [
+        replace(ask, form="who", wh="who", tail="by") if ask.wh == "what" and named else replace(ask, tail="by")
+        for ask in reader.noun_asks(noun)
+    ]
 
 
 def _attribute_asks(asks: list[Ask], verb: Token, noun: Token) -> list[Ask]:
@@ -257,7 +299,7 @@ def _is_plural(noun: Token, text: str) -> bool:
 
 
 def _late(noun: Token) -> list[Token]:
-    """Time phrases that the parse hangs on the object, though they belong to the verb: `won a medal at a fair in 1998`."""
+    """Time phrases that the parse hangs on the object, though they belong to the verb: `won it at a fair in 1998`."""
     found = []
     for part in noun.subtree:
         if part.dep_ == "prep" and part.lower_ in ("in", "on") and part.i > noun.i:
@@ -293,7 +335,8 @@ def _appositive(token: Token, reader: Reader) -> Iterator[Clause]:
     elif len(text.split()) <= 8:
         asks = [Ask("what", "what", text)]
     tense = "was" if _past(head) else "is"
-    yield Clause(replace(subject, asks=()), (), tense, "be", "VBD", (Slot("attribute", text, tuple(asks)),))
+    if subject is not None:
+        yield Clause(replace(subject, asks=()), (), tense, "be", "VBD", (Slot("attribute", text, tuple(asks)),))
 
 
 def _past(token: Token) -> bool:
@@ -311,6 +354,8 @@ def _participial(verb: Token, reader: Reader) -> Iterator[Clause]:
     subject = _noun_subject(verb.head, reader, frozenset(part.i for part in verb.subtree))
     if verb.head.dep_ == "appos":
         subject = _noun_subject(verb.head.head, reader, frozenset(part.i for part in verb.head.subtree))
+    if subject is None:
+        return
     called = verb.lemma_ in ("call", "name", "know", "dub", "nickname")
     definite = re.match(r"the |[A-Z]", subject.text)
     if not definite and not called:

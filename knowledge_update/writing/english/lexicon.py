@@ -4,9 +4,11 @@ import re
 
 # Nouns that say what somebody is; nouns in -er, -or, -ist, -ian, -man and -woman count too, but for the exceptions.
 PERSON_NOUNS = frozenset(
-    """actor actress ambassador apprentice architect artist astronomer athlete aunt author baker baron baroness biologist
+    """actor actress ambassador apprentice architect artist astronomer athlete aunt author baker baron baroness
+    biologist
     bishop boatswain botanist boy brother captain carpenter chancellor chef chemist child cleric coach colonel commander
-    composer cook count countess cousin daughter dean dentist designer diplomat doctor duchess duke earl economist editor
+    composer cook count countess cousin daughter dean dentist designer diplomat doctor duchess duke earl economist
+    editor
     emperor empress engineer farmer father foreman founder friend gardener general girl glassblower grandfather
     granddaughter grandmother grandson guard guide harbourmaster heir helmsman husband inventor journalist judge keeper
     king knight lady lawyer lieutenant lord magistrate maid man mason mathematician mayor mechanic merchant midwife
@@ -41,7 +43,8 @@ THING_NAMES = frozenset(
 )
 
 PLACE_NOUNS = frozenset(
-    """abbey airport area attic bank barn basement bay beach building cape castle cave cellar centre center chapel church
+    """abbey airport area attic bank barn basement bay beach building cape castle cave cellar centre center chapel
+    church
     city cliff coast continent corner country county court cove desert district field floor forest garden hall harbor
     harbour headland hill hotel house island isle kitchen lake lane library market marsh mine mountain museum
     neighborhood neighbourhood office park peninsula pier place plain port province quay region river road room school
@@ -58,7 +61,7 @@ DATE = re.compile(
     rf"(?:\d{{1,2}}(?:st|nd|rd|th)? (?:{_MONTH})(?: (?:1\d|20)\d\d)?|(?:{_MONTH}) \d{{1,2}}(?:, (?:1\d|20)\d\d)?"
     rf"|(?:{_MONTH})(?: (?:1\d|20)\d\d)?|(?:1\d|20)\d\d(?:s|[-–]\d\d)?)"
 )
-FULL_DATE = re.compile(rf"\d{{1,2}} (?:{_MONTH})|(?:{_MONTH}) \d{{1,2}}")
+FULL_DATE = re.compile(rf"\d{{1,2}}(?:st|nd|rd|th)? (?:{_MONTH})|(?:{_MONTH}) \d{{1,2}}(?!\d)")
 DAYS = frozenset("Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split())
 
 NUMBER_WORDS = frozenset(
@@ -88,6 +91,19 @@ MEASURE_NOUNS = frozenset(
 PARTICLES = frozenset("away back down off out over together up".split())
 # What a quantity is asked for with, by the verb that governs it.
 MEASURE_VERBS = {"weigh": "how much", "cost": "how much", "last": "how long", "take": "how long"}
+
+# The noun of what an adjective or verb measures, for "what is the length of".
+MEASURES = {
+    "how long": "length", "how high": "height", "how tall": "height", "how wide": "width", "how deep": "depth",
+    "how thick": "thickness", "how old": "age", "how heavy": "weight", "how large": "size",
+}  # fmt: skip
+VERB_MEASURES = {"weigh": "weight", "cost": "price", "last": "duration", "take": "duration"}
+# Who does what a verb says, for "who was the founder of".
+AGENTS = {
+    "found": "founder", "establish": "founder", "design": "designer", "build": "builder", "construct": "builder",
+    "write": "author", "compose": "composer", "discover": "discoverer", "invent": "inventor", "direct": "director",
+    "paint": "painter", "own": "owner", "lead": "leader", "manage": "manager", "create": "creator", "edit": "editor",
+}  # fmt: skip
 
 # Verbs of one meaning in the same frame. Each list is symmetric; inflection is added.
 SYNONYMS: tuple[tuple[str, ...], ...] = (

@@ -23,6 +23,8 @@ from knowledge_update.writing.english.references import Memory, name_of
 Token = Any
 
 MAX_ANSWER_WORDS = 8
+# Prepositions that may be left at the end of a question.
+_STRANDED = frozenset("of with to from after into by against over for about as on in through".split())
 
 
 @dataclass(frozen=True)
@@ -168,16 +170,36 @@ class Reader:
         time = time_asks(word, text, noun)
         if time:
             return time
-        if word == "because" or text.startswith("of ") and word == "because":
+        if word == "because" or (text.startswith("of ") and word == "because"):
             return [Ask("why", "why", f"because {text}")]
         if word == "for" and noun.lemma_ in TIME_UNITS:
             return [Ask("how_long", "for how long", text), *_prefixed("for", self.quantity_ask(noun, verb))]
-        if word in ("in", "on", "at", "near", "above", "under", "beside", "behind", "opposite") and self._is_place(noun):
+        if word in ("in", "on", "at", "near", "above", "under", "beside", "behind", "opposite") and self._is_place(
+            noun
+        ):
             return [Ask("where", "where", self._short(noun))] if len(self._short(noun).split()) <= 6 else []
         quantity = self.quantity_ask(noun, verb) or self._nested_quantity(noun)
         if quantity:
             return _prefixed(word, quantity)
-        if word in ("of with to from after into by against over for about as on in through".split()):
+        if word in (
+            [
+                "of",
+                "with",
+                "to",
+                "from",
+                "after",
+                "into",
+                "by",
+                "against",
+                "over",
+                "for",
+                "about",
+                "as",
+                "on",
+                "in",
+                "through",
+            ]
+        ):
             return self._stranded(word, noun)
         return []
 
@@ -222,7 +244,7 @@ def time_asks(word: str, text: str, noun: Token) -> list[Ask]:
             return [Ask("when", "since when", text), Ask("when", "since what year", text)]
         if word in ("until", "by", "from", "before", "after", "during"):
             return [Ask("when", f"{word} what year", text)]
-        return [Ask("when", "when", text), Ask("when", "in what year", text), Ask("when", "in which year", text)]
+        return [Ask("when", "when", text), Ask("when", "in what year", text), Ask("when", "what year", text)]
     if DATE.fullmatch(text) or DATE.fullmatch(bare):
         if text in MONTHS:
             return [Ask("when", "when", text), Ask("when", "in which month", text)]

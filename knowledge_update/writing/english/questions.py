@@ -1,12 +1,15 @@
 """Clauses turned round: passive to active and back, synonyms, and questions for each part."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from knowledge_update.writing.english.clauses import Clause, Slot, singular_finite, upper_first
-from knowledge_update.writing.english.lexicon import synonyms
+from knowledge_update.writing.english.lexicon import AGENTS, MEASURES, VERB_MEASURES, is_person_noun, synonyms
 from knowledge_update.writing.english.phrases import Ask, tidy
+
+# In the other voice these would mean somebody else.
+_POSSESSIVE = re.compile(r"\b(?:its|his|her|their)\b")
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,9 @@ def _reads_well(clause: Clause, slot: Slot, ask: Ask) -> bool:
         return not plain and kind not in attribute.lower().split()
     # A preposition left behind reads well at the end, not before another and not when its phrase opened the sentence.
     stranded = slot.role == "prep" and bool(ask.tail) and not ask.wh.startswith(("how many", "what percentage"))
-    later = [other for other in clause.slots if clause.slots.index(other) > clause.slots.index(slot)] if stranded else []
+    later = (
+        [other for other in clause.slots if clause.slots.index(other) > clause.slots.index(slot)] if stranded else []
+    )
     return not stranded or not (slot.fronted or any(other.role in ("prep", "clause") for other in later))
 
 
@@ -67,7 +72,9 @@ def _subject_question(clause: Clause, ask: Ask, others: list[Slot]) -> Question:
 
 
 def _question(clause: Clause, slot: Slot, ask: Ask, others: list[Slot], *, short: bool) -> Question:
-    rest = _in_order([*others, Slot("tail", ask.tail)] if ask.tail else others, after=slot, clause=clause, tail=ask.tail)
+    rest = _in_order(
+        [*others, Slot("tail", ask.tail)] if ask.tail else others, after=slot, clause=clause, tail=ask.tail
+    )
     finite, kept = _split_finite(clause)
     direct = _join([ask.wh, finite, clause.subject.text, *kept, clause.particle, *rest])
     group = [*clause.auxiliaries, clause.adverb, clause.verb]
@@ -85,9 +92,7 @@ def _split_finite(clause: Clause) -> tuple[str, list[str]]:
     return do, [clause.adverb, clause.lemma]
 
 
-def _in_order(
-    slots: list[Slot], after: Slot | None = None, clause: Clause | None = None, tail: str = ""
-) -> list[str]:
+def _in_order(slots: list[Slot], after: Slot | None = None, clause: Clause | None = None, tail: str = "") -> list[str]:
     """Words of the slots: what stood after the verb, the asked slot's tail in its place, then what stood before."""
     if clause is not None and after is not None and tail:
         # "Who was it held by in 1959?": the agent's preposition stays with the verb.
@@ -119,7 +124,7 @@ def _to_active(clause: Clause) -> Clause | None:
     agent = next((slot for slot in clause.slots if slot.role == "agent"), None)
     if agent is None or clause.auxiliaries not in (("was",), ("were",), ("is",), ("are",)):
         return None
-    if any(slot.role in ("attribute", "clause") for slot in clause.slots):
+    if any(slot.role in ("attribute", "clause") or _POSSESSIVE.search(slot.text) for slot in clause.slots):
         return None
     name = agent.text.removeprefix("by ")
     plural = " and " in name
@@ -136,27 +141,70 @@ def _to_passive(clause: Clause) -> Clause | None:
     object_ = next((slot for slot in clause.slots if slot.role == "object"), None)
     if object_ is None or clause.auxiliaries or clause.tag not in ("VBD", "VBZ", "VBP"):
         return None
-    if clause.lemma in ("have", "be", "cost", "weigh", "last", "take", "measure", "resemble", "contain", "become", "win"):
+    if clause.lemma in (
+        "have",
+        "be",
+        "cost",
+        "weigh",
+        "last",
+        "take",
+        "measure",
+        "resemble",
+        "contain",
+        "become",
+        "win",
+    ):
         return None
-    if any(slot.role in ("clause", "attribute", "adjective") for slot in clause.slots) or " its " in f" {object_.text} ":
+    if any(slot.role in ("clause", "attribute", "adjective") for slot in clause.slots) or _POSSESSIVE.search(
+        object_.text
+    ):
         return None
     plural = object_.plural
     auxiliary = ("were" if plural else "was") if clause.tag == "VBD" else ("are" if plural else "is")
     agent_asks = tuple(replace(ask, tail="by") for ask in clause.subject.asks if not ask.form.startswith("how"))
     agent = Slot("agent", f"by {clause.subject.text}", agent_asks)
-    subject = replace(object_, role="subject", asks=tuple(replace(ask, tail="") for ask in object_.asks if not ask.tail))
+    subject = replace(
+        object_, role="subject", asks=tuple(replace(ask, tail="") for ask in object_.asks if not ask.tail)
+    )
     rest = tuple(slot for slot in clause.slots if slot is not object_)
     late = tuple(slot for slot in rest if not slot.fronted)
     front = tuple(slot for slot in rest if slot.fronted)
     participle = _inflect(clause.lemma, "VBN")
     slots = (*front, agent, *late)
-    return Clause(
-        subject, (auxiliary,), participle, clause.lemma, "VBN", slots, True, clause.particle, clause.adverb
-    )
+    return Clause(subject, (auxiliary,), participle, clause.lemma, "VBN", slots, True, clause.particle, clause.adverb)
 
 
 def _object_asks(subject: Slot) -> tuple[Ask, ...]:
     return tuple(ask for ask in subject.asks if not ask.form.startswith("how"))
+
+
+def nominal(clause: Clause) -> Iterator[Question]:
+    """Questions with a noun for what the verb says: the founder of X, the length of X, the name of X."""
+    be = "was" if clause.tag in ("VBD", "VBN") and clause.auxiliaries[:1] not in (("is",), ("are",)) else "is"
+    subject = clause.subject.text
+    made = next((slot for slot in clause.slots if slot.role == "object"), None)
+    by = next((slot for slot in clause.slots if slot.role == "agent"), None)
+    if clause.lemma in AGENTS and clause.passive and by is not None:
+        yield from _nominal("who", f"the {AGENTS[clause.lemma]} of {subject}", be, by.asks)
+    elif clause.lemma in AGENTS and made is not None and not clause.auxiliaries:
+        yield from _nominal("who", f"the {AGENTS[clause.lemma]} of {made.text}", be, clause.subject.asks)
+    for slot in clause.slots:
+        for ask in slot.asks:
+            measure = MEASURES.get(ask.wh) if clause.copular else VERB_MEASURES.get(clause.lemma)
+            if ask.form == "how_much" and measure and ask.wh.startswith("how"):
+                yield from _nominal("what", f"the {measure} of {subject}", be, [ask])
+        named = clause.passive and clause.lemma in ("call", "name", "nickname", "dub") and slot.role == "attribute"
+        if named:
+            yield from _nominal("what", f"the name of {subject}", be, [ask for ask in slot.asks if not ask.tail])
+        if clause.copular and slot.role == "attribute" and re.match(r"an? ", slot.text):
+            jobs = [ask for ask in slot.asks if is_person_noun(ask.answer.split(" of ")[0].split()[-1])]
+            yield from _nominal("what", f"the profession of {subject}", be, jobs)
+
+
+def _nominal(wh: str, phrase: str, be: str, asks: Iterable[Ask]) -> Iterator[Question]:
+    for ask in asks:
+        if not ask.form.startswith("how_many"):
+            yield Question("nominal", ask.form, f"{upper_first(wh)} {be} {phrase}?", f"{wh} {phrase} {be}", ask.answer)
 
 
 def with_synonyms(clause: Clause) -> Iterator[Clause]:

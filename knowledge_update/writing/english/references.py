@@ -190,10 +190,9 @@ class Memory:
         """Makes `the company` the title's name; other definite nouns are placed by the writer."""
         noun = token.head
         modified = any(child.dep_ not in ("det", "case", "punct", "relcl", "appos") for child in noun.children)
-        possessed = any(child.dep_ == "case" for child in noun.children)
         if noun.pos_ == "NOUN" and noun.i == token.i + 1 and not modified and noun.lower_ in self.cast.title_nouns:
             replaced[token.i] = ""
-            replaced[noun.i] = self.cast.title if not possessed else self.cast.title
+            replaced[noun.i] = self.cast.title
 
     def _antecedent(self, kind: str, here: list[Entity], token: Token) -> str:
         nearest = list(reversed(here))
@@ -258,7 +257,9 @@ class Memory:
 
 
 def _definite(token: Token) -> bool:
-    return any(child.dep_ in ("det", "poss") and child.lower_ in ("the", "its", "his", "her") for child in token.children)
+    return any(
+        child.dep_ in ("det", "poss") and child.lower_ in ("the", "its", "his", "her") for child in token.children
+    )
 
 
 def _rank(entity: Entity, sentence: Span) -> int:

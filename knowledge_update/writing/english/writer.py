@@ -9,7 +9,7 @@ from knowledge_update.documents.blocks import Document
 from knowledge_update.documents.chunking import Passage
 from knowledge_update.writing.english.clauses import Clause, clauses_of, upper_first
 from knowledge_update.writing.english.phrases import Reader, tidy
-from knowledge_update.writing.english.questions import Question, converse, questions_of, with_synonyms
+from knowledge_update.writing.english.questions import Question, converse, nominal, questions_of, with_synonyms
 from knowledge_update.writing.english.references import Cast, Memory, UnresolvedError, cast_of
 from knowledge_update.writing.statements import (
     CLOZE,
@@ -37,7 +37,7 @@ _FRAMES = (
     "Can you say {}?",
     "Someone asked me {}. What should I answer?",
 )
-_DANGLING = re.compile(r"\b(?:it|he|she|they|him|them|this|these|those|here|there|its|his|their|who|which)\b", re.I)
+_DANGLING = re.compile(r"\b(?:it|he|she|they|him|them|this|these|those|here|there|who|which)\b", re.I)
 
 
 @cache
@@ -82,7 +82,7 @@ def _place(cast: Cast, parsed: Sequence[Any]) -> str:
 
 def _sentence(sentence: Any, memory: Memory, place: str, start: int) -> Iterator[Statement | Unused]:
     quote = sentence.text.strip()
-    if len(quote.split()) < 3 or not any(token.pos_ in ("VERB", "AUX") for token in sentence):
+    if len(quote.split()) < 3:
         yield Unused(quote, "not a sentence")
         return
     try:
@@ -91,29 +91,63 @@ def _sentence(sentence: Any, memory: Memory, place: str, start: int) -> Iterator
         yield Unused(quote, f"unresolved reference: {error}")
         return
     reader = Reader(memory, replaced, place)
-    found = False
-    for clause in clauses_of(sentence, reader):
-        statement = _statement(clause, memory.cast, quote, start)
-        if statement:
-            found = True
-            yield statement
-    if not found:
-        yield Unused(quote, "no clause that can be asked about")
+    gaps = _spans(sentence, memory.cast)
+    clauses = clauses_of(sentence, reader)
+    statements = [s for c in clauses if (s := _statement(c, memory.cast, quote, start, gaps)) is not None]
+    yield from statements
+    told = " ".join(statement.text for statement in statements)
+    untold = [gap for gap in gaps if gap not in told and re.search(r"[A-Z\d]", gap)] if statements else gaps
+    if untold or not statements:
+        yield _whole(sentence, reader, memory.cast, quote, start, untold)
 
 
-def _statement(clause: Clause, cast: Cast, quote: str, start: int) -> Statement | None:
+def _whole(
+    sentence: Any, reader: Reader, cast: Cast, quote: str, start: int, gaps: Sequence[str]
+) -> Statement | Unused:
+    """A sentence that no clause could be taken from: as it stands, asked about by its gaps."""
+    said = tidy("".join(reader.replaced.get(token.i, token.text) + token.whitespace_ for token in sentence))
+    if not gaps or not re.search(r"[.!?]$", quote) or _DANGLING.match(said):
+        return Unused(quote, "no clause that can be asked about")
+    topic = "" if _names_subject(said, cast) else f"{_bare(cast.title)}: "
+    text = f"{topic}{upper_first(said).rstrip('.')}."
+    askings = [asking for number, gap in enumerate(gaps) for asking in _gaps(text, gap, f"slot{number}", probe=True)]
+    if not askings:
+        return Unused(quote, "nothing in it that can be asked for")
+    return Statement(text, quote, start, (*askings, Asking("text", TEXT, "", text)))
+
+
+def _spans(sentence: Any, cast: Cast) -> list[str]:
+    """What of a sentence can be left out and asked for: its numbers, names and things, without the title."""
+    found = []
+    for token in sentence:
+        counted = any(child.dep_ == "nummod" for child in token.children)
+        known = token.dep_ in ("nsubj", "nsubjpass") and any(child.lower_ == "the" for child in token.children)
+        if token.pos_ == "NUM" and token.like_num and token.dep_ != "compound":
+            found.append(token.text)
+        elif token.pos_ in ("NOUN", "PROPN") and token.dep_ not in ("compound", "npadvmod") and not (counted or known):
+            kept = [
+                left for left in token.lefts if left.dep_ in ("compound", "amod", "nmod") and left.i == left.left_edge.i
+            ]
+            first = min([left.i for left in kept], default=token.i)
+            found.append(sentence.doc[first : token.i + 1].text)
+    title = _bare(cast.title).lower()
+    short = [span for span in found if 1 <= len(span.split()) <= 4 and span.lower() not in title and len(span) > 1]
+    return list(dict.fromkeys(short))
+
+
+def _statement(clause: Clause, cast: Cast, quote: str, start: int, gaps: Sequence[str]) -> Statement | None:
     said = clause.say()
     if _DANGLING.search(clause.subject.text) or not clause.slots:
         return None
     topic = "" if _names_subject(said, cast) else f"{_bare(cast.title)}: "
     text = f"{topic}{said}."
-    askings = _askings(clause, cast, topic, text, quote)
+    askings = _askings(clause, cast, topic, text, quote, gaps)
     if not any(asking.form not in ("cloze", "text") for asking in askings):
         return None
     return Statement(text, quote, start, tuple(askings))
 
 
-def _askings(clause: Clause, cast: Cast, topic: str, text: str, quote: str) -> list[Asking]:
+def _askings(clause: Clause, cast: Cast, topic: str, text: str, quote: str, gaps: Sequence[str]) -> list[Asking]:
     askings: list[Asking] = []
     slots: dict[str, str] = {}
     for wording, variant in _variants(clause):
@@ -123,8 +157,13 @@ def _askings(clause: Clause, cast: Cast, topic: str, text: str, quote: str) -> l
             slot = slots.setdefault(question.answer, f"slot{len(slots)}")
             family = SHORT if question.short and wording == DIRECT else wording
             askings.extend(_wordings(question, family, cast, topic, slot))
-    for answer, slot in slots.items():
-        askings.extend(_gaps(text, answer, slot))
+    for question in nominal(clause):
+        if _answerable(question, quote):
+            slot = slots.setdefault(question.answer, f"slot{len(slots)}")
+            askings.extend(_wordings(question, SYNONYM, cast, topic, slot))
+    asked = tuple(slots)
+    for answer in (*asked, *(gap for gap in gaps if not any(gap in other or other in gap for other in asked))):
+        askings.extend(_gaps(text, answer, slots.setdefault(answer, f"slot{len(slots)}")))
     askings.append(Asking("text", TEXT, "", text))
     turned = converse(clause)
     if turned:
@@ -147,7 +186,7 @@ def _variants(clause: Clause) -> Iterator[tuple[str, Clause]]:
 
 
 def _answerable(question: Question, quote: str) -> bool:
-    """Whether a question is well-formed as far as can be told: answer in the quote, not in the question, no loose ends."""
+    """Whether a question is well-formed: its answer in the quote and not in itself, no loose ends."""
     answer = question.answer.lower()
     inside = answer.removeprefix("the ").removeprefix("because ") in quote.lower() or answer in quote.lower()
     given = re.search(rf"(?<!\w){re.escape(answer.removeprefix('the '))}(?!\w)", question.direct.lower())
@@ -171,12 +210,15 @@ def _wordings(question: Question, family: str, cast: Cast, topic: str, slot: str
         yield Asking(question.form, INDIRECT, about + frame.format(question.indirect), question.answer, slot)
 
 
-def _gaps(text: str, answer: str, slot: str) -> Iterator[Asking]:
+def _gaps(text: str, answer: str, slot: str, *, probe: bool = False) -> Iterator[Asking]:
     """Cloze and completion of the statement."""
     matches = list(re.finditer(rf"(?<!\w){re.escape(answer)}(?!\w)", text))
     if len(matches) != 1:
         return
     start, end = matches[0].span()
+    if probe:
+        blank = f"{text[:start]}____{text[end:]}"
+        yield Asking("cloze", INDIRECT, f"Which words are missing here: {blank}", answer, slot)
     if start == 0:
         yield Asking("cloze", CLOZE, f"Fill in the blank: ____{text[end:]}", upper_first(answer), slot)
         return
