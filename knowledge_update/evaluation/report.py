@@ -45,6 +45,7 @@ COLOURS = {
 }  # fmt: skip
 WIDTHS = {"wide": 7.6, "narrow": 3.5}
 SMOOTHED_PARTS = 40
+PITCH = 4.5
 SCRIPT_ESCAPES = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
 
 
@@ -85,6 +86,7 @@ def write(config: Config, folder: RunFolder, figures: dict[str, Any], details: S
         resamples=config.evaluation.resamples,
         version=__version__,
         figures=figures,
+        stages=stages_of(figures),
         verdict=verdict(figures),
         tiles=tiles(figures),
         comparison=_comparison(figures),
@@ -121,9 +123,9 @@ def tiles(figures: Mapping[str, Any]) -> list[Tile]:
         for name in ("held_out", "human")
         if (part := figures.get(name)) and part["n"]
     ]
-    retention, facts, seconds = figures.get("retention"), figures["facts"], figures["seconds"]
+    retention, facts, seconds = figures.get("retention"), figures["facts"], stages_of(figures)
     if retention and (known := _known(retention)):
-        notes = (_with_interval(retention), f"n = {known:,} the base knew")
+        notes = (_with_interval(retention), f"n = {known:,} known before")
         found.append(Tile("Knowledge kept", percent(retention["kept"]), notes))
     if facts["asked"]:
         notes = (f"of {facts['asked']:,} asked", f"{facts['n']:,} in the documents")
@@ -136,7 +138,7 @@ def tiles(figures: Mapping[str, Any]) -> list[Tile]:
 
 def terminal_tables(figures: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
     """The figures as (title, columns, rows), each fit for `display.table`; what was not measured is left out."""
-    facts, seconds = figures["facts"], figures["seconds"]
+    facts, seconds = figures["facts"], stages_of(figures)
     questions = [_terminal_row(name, figures[key]) for key, name in TERMINAL_SETS.items() if key in figures]
     columns = ["questions", "n", "base", "updated", "open book", "95 % interval"]
     found = [("Questions answered right", columns, questions)]
@@ -179,9 +181,14 @@ def points(difference: float) -> str:
     return f"{rounded:+d}".replace("-", "−") if rounded else "0"
 
 
+def stages_of(figures: dict[str, Any]) -> dict[str, float]:
+    """Seconds by stage, without their sum."""
+    return {name: value for name, value in figures["seconds"].items() if name != "total"}
+
+
 def duration(seconds: float) -> str:
     """A time for reading: `8.5 s`, `3 min 20 s`, `1 h 05 min`."""
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
@@ -224,7 +231,7 @@ def _known(retention: Mapping[str, Any]) -> int:
 
 
 def _with_interval(part: Mapping[str, Any]) -> str:
-    return f"95 % interval {span(part['interval'])}"
+    return f"{span(part['interval'])} (95 % CI)"
 
 
 def _share(part: int, whole: int) -> str:
@@ -269,15 +276,17 @@ def _comparison(figures: Mapping[str, Any]) -> Plot | None:
         f"{SETS[name]}: " + ", ".join(f"{shown} {percent(part[model])}" for model, shown in MODELS.items())
         for name, part in parts.items()
     )
-    return Plot(_cuts("comparison", label, 0.4 + 0.92 * len(parts), lambda figure: _draw_bars(figure, parts)))
+    return Plot(_cuts("comparison", label, 0.3 + 0.95 * len(parts), lambda figure: _draw_bars(figure, parts)))
 
 
 def _draw_bars(figure: "Figure", parts: Mapping[str, Any]) -> None:
     axes = _axes(figure, left=0.85, bottom=0.3)
     heights = []
     for group, (name, part) in enumerate(parts.items()):
-        axes.text(0, 4 * group, f"{SETS[name]}, n = {part['n']:,}", va="center", color=COLOURS["ink"], weight="bold")
-        for place, model in enumerate(MODELS, start=4 * group + 1):
+        title = f"{SETS[name]}, n = {part['n']:,}"
+        axes.text(0, PITCH * group, title, va="center", color=COLOURS["ink"], weight="bold")
+        for row, model in enumerate(MODELS, start=1):
+            place = PITCH * group + row
             low, high = (100 * end for end in part["intervals"][model])
             value = 100 * part[model]
             axes.barh(place, value, height=0.62, color=COLOURS[model], zorder=2)
@@ -285,7 +294,7 @@ def _draw_bars(figure: "Figure", parts: Mapping[str, Any]) -> None:
             axes.text(max(high, value) + 2, place, percent(part[model]), va="center", color=COLOURS["ink"])
             heights.append(place)
     axes.set_yticks(heights, list(MODELS.values()) * len(parts))
-    axes.set_ylim(4 * len(parts) - 0.2, -0.6)
+    axes.set_ylim(PITCH * len(parts) - 0.7, -0.6)
     axes.set_xlim(0, 115)
     axes.set_xticks([0, 25, 50, 75, 100], ["0", "25", "50", "75", "100 %"])
     axes.grid(axis="x", color=COLOURS["line"], linewidth=0.8)
@@ -310,7 +319,7 @@ def _loss(folder: RunFolder) -> Plot | None:
 def _draw_loss(figure: "Figure", losses: "Losses", smooth: "Losses") -> None:
     axes = _axes(figure, left=0.45, bottom=0.45)
     first = (len(losses) - len(smooth)) / 2 + 1
-    axes.plot(np.arange(1, len(losses) + 1), losses, color=COLOURS["base"], linewidth=0.6, alpha=0.6)
+    axes.plot(np.arange(1, len(losses) + 1), losses, color=COLOURS["base"], linewidth=0.6, alpha=0.8)
     axes.plot(np.arange(len(smooth)) + first, smooth, color=COLOURS["updated"], linewidth=1.8)
     axes.set_ylim(0, 1.05 * float(np.nanmax(np.where(np.isfinite(losses), losses, np.nan))) or 1)
     axes.set_xlim(1, max(2, len(losses)))

@@ -1,5 +1,6 @@
 """The evaluating stage: answers become `evaluation.json` and `report.html`."""
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ def run(config: Config, folder: RunFolder) -> Evaluated:
         RunFolderError: When there are no answers yet.
         WorkError: When an answer is missing.
     """
+    start = time.monotonic()
     answers = {
         name: {row["id"]: row for row in read_rows(folder.require(folder.answers(name), f"infer {folder.path}"))}
         for name in MODELS
@@ -51,7 +53,7 @@ def run(config: Config, folder: RunFolder) -> Evaluated:
     with Ledger(folder.ledger) as ledger:
         figures["facts"] = _facts(ledger, by_set["held_out"])
         details = _details(ledger, scored)
-    figures["seconds"] = read_json(folder.seconds) if folder.seconds.exists() else {}
+    figures["seconds"] = _seconds(folder, time.monotonic() - start)
     write_json(folder.evaluation, figures)
     report.write(config, folder, figures, details)
     return Evaluated(figures)
@@ -143,6 +145,15 @@ def _details(ledger: Ledger, scored: Sequence[Row]) -> list[Row]:
         origin = {"text": known.fact.text, "quote": known.fact.quote, "path": known.path} if known else {}
         found.append({**row, "origin": origin})
     return found
+
+
+def _seconds(folder: RunFolder, own: float) -> dict[str, float]:
+    """Seconds by stage, this one's up to here, and their sum."""
+    spent = read_json(folder.seconds) if folder.seconds.exists() else {}
+    failed = spent.pop("failed", {})
+    stages = {name: spent.get(name, 0.0) + failed.get(name, 0.0) for name in ("collect", "train", "infer")}
+    stages["evaluate"] = round(own, 1)
+    return {**stages, "total": round(sum(stages.values()), 1)}
 
 
 def _by(rows: Sequence[Row], key: str, count: Callable[[Sequence[Row]], dict[str, Any]]) -> dict[str, Any]:
