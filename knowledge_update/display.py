@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -37,9 +36,16 @@ class _Clean(logging.Filter):
         return True
 
 
+class _Terminal(logging.Handler):
+    """Prints a line above whatever progress is shown."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        console.print(Text(self.format(record)))
+
+
 def to_terminal(*, verbose: bool = False) -> None:
     """Shows what is logged on the terminal."""
-    handler = RichHandler(console=console, show_path=False, show_level=False, show_time=False, markup=False)
+    handler = _Terminal()
     handler.setLevel(logging.DEBUG if verbose else logging.INFO)
     handler.addFilter(_Clean())
     log.handlers = [handler]

@@ -181,7 +181,7 @@ def points(difference: float) -> str:
     return f"{rounded:+d}".replace("-", "−") if rounded else "0"
 
 
-def stages_of(figures: dict[str, Any]) -> dict[str, float]:
+def stages_of(figures: Mapping[str, Any]) -> dict[str, float]:
     """Seconds by stage, without their sum."""
     return {name: value for name, value in figures["seconds"].items() if name != "total"}
 

@@ -60,7 +60,7 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = rate
         work = list(packs(batches[number], prefix, base.dtype))
-        labelled = sum(len(pack.labels) for pack in work)
+        labelled = sum(len(pack.learned) for pack in work)
         loss = 0.0
         for pack in work:
             share = loss_of(base, pack) / labelled

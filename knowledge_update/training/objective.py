@@ -22,14 +22,16 @@ class Pack:
         positions: The position each token would have in its own row, (1, length).
         mask: What is added to attention scores, (1, 1, length, length).
         learned: Indices whose next token is learned, (labels,).
-        labels: Those next tokens, (labels,).
+        targets: Candidates for those next tokens, (labels, k); k is 1 where all labels are hard.
+        weights: The probability of each candidate, (labels, k).
     """
 
     ids: Tensor
     positions: Tensor
     mask: Tensor
     learned: Tensor
-    labels: Tensor
+    targets: Tensor
+    weights: Tensor
 
 
 def packs(rows: Sequence[Encoded], prefix: Sequence[int], dtype: torch.dtype) -> Iterator[Pack]:
@@ -51,7 +53,8 @@ def _pack(rows: Sequence[Encoded], prefix: Sequence[int], dtype: torch.dtype) ->
     ids, positions = list(head), list(range(len(head)))
     owner, sees = [0] * len(head), [True] * len(head)
     learned: list[int] = []
-    labels: list[int] = []
+    targets: list[Tensor] = []
+    weights: list[Tensor] = []
     for number, row in enumerate(rows, 1):
         start, first = len(ids), len(prefix) if row.shared else 0
         # The last token is only predicted, never read.
@@ -59,14 +62,22 @@ def _pack(rows: Sequence[Encoded], prefix: Sequence[int], dtype: torch.dtype) ->
         positions.extend(range(first, first + len(row.ids) - 1))
         owner.extend([number] * (len(row.ids) - 1))
         sees.extend([row.shared] * (len(row.ids) - 1))
-        for index, label in enumerate(row.labels[1:]):
-            if label != IGNORED:
-                learned.append(start + index)
-                labels.append(label)
+        labels = [(start + index, label) for index, label in enumerate(row.labels[1:]) if label != IGNORED]
+        learned.extend(index for index, _ in labels)
+        hard = torch.tensor([label for _, label in labels]).unsqueeze(1)
+        ids_, probabilities = row.soft or (hard, torch.ones(hard.shape))
+        targets.append(ids_)
+        weights.append(probabilities)
     return Pack(
         torch.tensor([ids]), torch.tensor([positions]), _mask(torch.tensor(owner), torch.tensor(sees), dtype),
-        torch.tensor(learned), torch.tensor(labels),
+        torch.tensor(learned), _joined(targets), _joined(weights),
     )  # fmt: skip
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    """Parts of different k below one another, (labels, k), filled up with zeros."""
+    width = max(part.shape[1] for part in parts)
+    return torch.cat([torch.nn.functional.pad(part, (0, width - part.shape[1])) for part in parts])
 
 
 def _mask(owner: Tensor, sees: Tensor, dtype: torch.dtype) -> Tensor:
@@ -78,7 +89,7 @@ def _mask(owner: Tensor, sees: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def loss_of(model: Any, pack: Pack) -> Tensor:
-    """The summed cross-entropy of a pack.
+    """The summed cross-entropy of a pack, with the one label or, where it is soft, with a teacher's probabilities.
 
     Logits are computed only where there is a label: the vocabulary is the widest matmul of a small model.
 
@@ -86,10 +97,18 @@ def loss_of(model: Any, pack: Pack) -> Tensor:
         model: A causal language model of transformers, with its adapter.
         pack: The rows.
     """
+    log_probabilities = torch.log_softmax(logits_of(model, pack).float(), dim=-1)
+    device = log_probabilities.device
+    chosen = log_probabilities.gather(1, pack.targets.to(device))
+    return -(chosen * pack.weights.to(device)).sum()
+
+
+def logits_of(model: Any, pack: Pack) -> Tensor:
+    """Logits at the learned positions of a pack, (labels, vocabulary)."""
     device = model.get_input_embeddings().weight.device
     hidden = model.get_decoder()(
         input_ids=pack.ids.to(device), position_ids=pack.positions.to(device), attention_mask=pack.mask.to(device),
         use_cache=False,
     ).last_hidden_state  # fmt: skip
-    logits = model.get_output_embeddings()(hidden[0, pack.learned.to(device)])
-    return torch.nn.functional.cross_entropy(logits.float(), pack.labels.to(device), reduction="sum")
+    logits: Tensor = model.get_output_embeddings()(hidden[0, pack.learned.to(device)])
+    return logits

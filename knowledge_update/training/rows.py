@@ -2,9 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from knowledge_update.run_folder import Row
 from knowledge_update.templates import ChatTemplate
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 IGNORED = -100
 
@@ -17,11 +21,13 @@ class Encoded:
         ids: Token ids, without the prefix when `shared` says that it stands before them.
         labels: The ids that are learned, `IGNORED` elsewhere.
         shared: Whether the chat prompt's shared prefix stands before the row.
+        soft: For each learned label, token ids and their probabilities that are learned instead; (labels, k) twice.
     """
 
     ids: tuple[int, ...]
     labels: tuple[int, ...]
     shared: bool
+    soft: "tuple[Tensor, Tensor] | None" = None
 
 
 class Encoder:

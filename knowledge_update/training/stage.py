@@ -4,19 +4,16 @@ import hashlib
 import json
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from knowledge_update.config import Config
 from knowledge_update.display import log, progress
 from knowledge_update.errors import DocumentError, WorkError
-from knowledge_update.inference import Generator, question_prompts
 from knowledge_update.models import Precision, identity, load_model, load_tokenizer, precision, resolve
 from knowledge_update.run_folder import (
     Row,
     RunFolder,
     journal,
-    read_journal,
     read_json,
     read_rows,
     whole_folder,
@@ -27,9 +24,9 @@ from knowledge_update.training import adapters, checkpoints
 from knowledge_update.training.batching import Streams, plan
 from knowledge_update.training.loop import Step, train
 from knowledge_update.training.optimizers import optimizer_for
+from knowledge_update.training.replay import replayed
 from knowledge_update.training.rows import Encoded, Encoder
 
-REPLAY_PROMPTS = Path(__file__).parent / "data" / "replay_prompts.jsonl"
 ARGUMENTS = "training.json"
 
 
@@ -63,7 +60,8 @@ def run(config: Config, folder: RunFolder) -> Trained:
     log.info("computing in %s", chosen.reason)
     template = ChatTemplate(load_tokenizer(base))
     model = load_model(base, chosen)
-    streams = _streams(rows, _replay(rows, model, template, config, folder), Encoder(template))
+    replay = replayed(model, template, config, folder, {row["language"] for row in rows})
+    streams = _streams(rows, replay, Encoder(template))
     return _train(model, streams, template, config, folder, key, chosen)
 
 
@@ -196,36 +194,8 @@ def _key(config: Config, folder: RunFolder, base: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _streams(rows: list[Row], replay: list[Row], encoder: Encoder) -> Streams:
+def _streams(rows: list[Row], replay: list[Encoded], encoder: Encoder) -> Streams:
     encoded: dict[str, list[Encoded]] = {"questions": [], "texts": []}
     for row in rows:
         encoded["texts" if "text" in row else "questions"].append(encoder.encode(row))
-    return Streams(encoded["questions"], encoded["texts"], encoder.encode_all(replay))
-
-
-def _replay(rows: list[Row], model: Any, template: ChatTemplate, config: Config, folder: RunFolder) -> list[Row]:
-    """General prompts with the untouched model's own answers, so that it keeps answering them so."""
-    if config.training.replay_share == 0:
-        return []
-    languages = {row["language"] for row in rows}
-    prompts = [row for row in read_rows(REPLAY_PROMPTS) if row["lang"] in languages]
-    known = {row["id"]: row for row in read_journal(folder.replay)}
-    missing = [(row["id"], row["prompt"]) for row in prompts if row["id"] not in known]
-    if missing:
-        settings = config.inference
-        generator = Generator(
-            model, template, batch_rows=settings.batch_rows, max_new_tokens=config.training.replay_tokens
-        )
-        with journal(folder.replay) as append, progress("Asking for replay", len(missing), "prompts") as advance:
-            by_id = dict(missing)
-            for batch in generator.answers(question_prompts(template, missing)):
-                append({"id": identity, "prompt": by_id[identity], "answer": answer} for identity, answer in batch)
-                advance(len(batch))
-        known = {row["id"]: row for row in read_journal(folder.replay)}
-    return [_as_row(known[row["id"]]) for row in prompts if known[row["id"]]["answer"]]
-
-
-def _as_row(row: Row) -> Row:
-    return {
-        "messages": [{"role": "user", "content": row["prompt"]}, {"role": "assistant", "content": row["answer"]}],
-    }
+    return Streams(encoded["questions"], encoded["texts"], replay)

@@ -1,0 +1,71 @@
+"""Replay: general prompts with the untouched model's own answers, so that it goes on answering them so.
+
+What is learned at each token is not the answer alone but the model's whole opinion there (its likeliest tokens with
+their probabilities), which ties the trained model to the untouched one: distillation (arXiv 1503.02531) on itself.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from knowledge_update.config import Config
+from knowledge_update.display import progress
+from knowledge_update.inference import Generator, question_prompts
+from knowledge_update.run_folder import Row, RunFolder, journal, read_journal, read_rows
+from knowledge_update.templates import ChatTemplate
+from knowledge_update.training.objective import logits_of, packs
+from knowledge_update.training.rows import Encoded, Encoder
+
+PROMPTS = Path(__file__).parent / "data" / "replay_prompts.jsonl"
+CANDIDATES = 32
+
+
+def replayed(
+    model: Any, template: ChatTemplate, config: Config, folder: RunFolder, languages: set[str]
+) -> list[Encoded]:
+    """Rows of general prompts in the languages that are taught, answered by the untouched model.
+
+    Answers are kept in the run folder; an earlier attempt's are used again.
+    """
+    if config.training.replay_share == 0:
+        return []
+    rows = _answered(model, template, config, folder, languages)
+    return with_opinions(model, Encoder(template).encode_all(rows), template.shared_prefix())
+
+
+def _answered(model: Any, template: ChatTemplate, config: Config, folder: RunFolder, languages: set[str]) -> list[Row]:
+    prompts = [row for row in read_rows(PROMPTS) if row["lang"] in languages]
+    known = {row["id"] for row in read_journal(folder.replay)}
+    missing = {row["id"]: row["prompt"] for row in prompts if row["id"] not in known}
+    if missing:
+        length = config.training.replay_tokens
+        generator = Generator(model, template, batch_rows=config.inference.batch_rows, max_new_tokens=length)
+        with journal(folder.replay) as append, progress("Asking for replay", len(missing), "prompts") as advance:
+            for batch in generator.answers(question_prompts(template, list(missing.items()))):
+                append({"id": name, "prompt": missing[name], "answer": answer} for name, answer in batch)
+                advance(len(batch))
+    wanted = {row["id"] for row in prompts}
+    answers = sorted(read_journal(folder.replay), key=lambda row: row["id"])
+    return [_row(row) for row in answers if row["id"] in wanted and row["answer"]]
+
+
+def _row(row: Row) -> Row:
+    return {
+        "messages": [{"role": "user", "content": row["prompt"]}, {"role": "assistant", "content": row["answer"]}],
+    }
+
+
+def with_opinions(model: Any, rows: Sequence[Encoded], prefix: Sequence[int]) -> list[Encoded]:
+    """The rows with the model's likeliest tokens at every learned position, `CANDIDATES` of them, summing to one."""
+    import torch
+
+    found = []
+    with torch.inference_mode(), progress("Taking the untouched model's opinions", len(rows), "prompts") as advance:
+        for row in rows:
+            for pack in packs([row], prefix, model.dtype):
+                best = torch.softmax(logits_of(model, pack).float(), dim=-1).topk(CANDIDATES)
+                soft = (best.indices.cpu().clone(), (best.values / best.values.sum(1, keepdim=True)).cpu().clone())
+                found.append(replace(row, soft=soft))
+            advance()
+    return found
