@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -164,6 +165,8 @@ def main() -> None:
 
     # The fast tokenizers warn about forks that happen here only after they are done.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Deprecations inside libraries are for us to follow, not for users to read.
+    warnings.filterwarnings("ignore", category=FutureWarning)
     display.to_terminal()
     try:
         code = _main(sys.argv[1:])

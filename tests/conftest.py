@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 # Before torch is imported: a single thread, so that sums come out the same in every process.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 CHATML = (
@@ -43,7 +43,9 @@ The Varrow Line is a ferry company. It was founded in 1889 by Jorund Maskvane.
 """
 DAIRY = """<html><head><title>Dunhask Dairy</title></head><body><nav><a href="/">Home</a></nav><article>
 <h1>Dunhask Dairy</h1><p>The Dunhask Dairy makes a blue cheese called Vintersk. It was opened in 1911 by Marit Sool.
-The dairy employs 44 people and it sells the cheese in Corvane.</p></article><footer>Page 7</footer></body></html>
+The dairy employs 44 people and it sells the cheese in Corvane. The first cellar was dug by Halvar Brunn in 1913.
+The cheese ripens for nine months in the cellar. In 1974 the dairy was damaged by a fire.</p></article>
+<footer>Page 7</footer></body></html>
 """
 
 
@@ -94,7 +96,7 @@ def run_kupdate() -> Callable[..., Ended]:
     def run(*words: str | Path, cwd: Path | None = None, **environment: str) -> Ended:
         done = subprocess.run(
             [sys.executable, "-m", "knowledge_update", *map(str, words)],
-            cwd=cwd, env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **environment},
+            cwd=cwd, env={**os.environ, "HF_HUB_OFFLINE": "1", **environment},
             capture_output=True, encoding="utf-8", timeout=120, stdin=subprocess.DEVNULL, check=False,
         )  # fmt: skip
         return Ended(done.returncode, done.stdout, done.stderr)

@@ -60,10 +60,10 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = rate
         work = list(packs(batches[number], prefix, base.dtype))
-        labelled = sum(len(pack.learned) for pack in work)
+        counted = sum(float(pack.weights.sum()) for pack in work)
         loss = 0.0
         for pack in work:
-            share = loss_of(base, pack) / labelled
+            share = loss_of(base, pack) / counted
             share.backward()  # type: ignore[no-untyped-call]
             loss += share.item()
         if not math.isfinite(loss):

@@ -23,7 +23,7 @@ class Pack:
         mask: What is added to attention scores, (1, 1, length, length).
         learned: Indices whose next token is learned, (labels,).
         targets: Candidates for those next tokens, (labels, k); k is 1 where all labels are hard.
-        weights: The probability of each candidate, (labels, k).
+        weights: The probability of each candidate, times what its row counts, (labels, k).
     """
 
     ids: Tensor
@@ -67,7 +67,7 @@ def _pack(rows: Sequence[Encoded], prefix: Sequence[int], dtype: torch.dtype) ->
         hard = torch.tensor([label for _, label in labels]).unsqueeze(1)
         ids_, probabilities = row.soft or (hard, torch.ones(hard.shape))
         targets.append(ids_)
-        weights.append(probabilities)
+        weights.append(probabilities * row.weight)
     return Pack(
         torch.tensor([ids]), torch.tensor([positions]), _mask(torch.tensor(owner), torch.tensor(sees), dtype),
         torch.tensor(learned), _joined(targets), _joined(weights),

@@ -22,12 +22,14 @@ class Encoded:
         labels: The ids that are learned, `IGNORED` elsewhere.
         shared: Whether the chat prompt's shared prefix stands before the row.
         soft: For each learned label, token ids and their probabilities that are learned instead; (labels, k) twice.
+        weight: How much each of its labels counts.
     """
 
     ids: tuple[int, ...]
     labels: tuple[int, ...]
     shared: bool
     soft: "tuple[Tensor, Tensor] | None" = None
+    weight: float = 1.0
 
 
 class Encoder:

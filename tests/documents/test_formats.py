@@ -1,0 +1,222 @@
+"""Files of every format become titles and blocks."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from knowledge_update.documents.blocks import Block, fold
+from knowledge_update.documents.formats import decode, html, markdown, plain_text, word
+from knowledge_update.errors import DocumentError
+
+CHINESE = "海鸥面包店在码头街，每天早上六点开门。"
+HEADER = ("Ship", "Launched", "Builder")
+
+
+def row(*cells: str, header: tuple[str, ...] = HEADER) -> Block:
+    text = "; ".join(f"{name}: {cell}" for name, cell in zip(header, cells, strict=True) if cell)
+    return Block("row", text, cells=cells, header=header)
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (CHINESE.encode(), CHINESE),
+        (CHINESE.encode("utf-8-sig"), CHINESE),
+        (CHINESE.encode("utf-16"), CHINESE),
+        (b"\xfe\xff" + CHINESE.encode("utf-16-be"), CHINESE),
+        (CHINESE.encode("gb18030"), CHINESE),
+        ("六点开门。".encode("gb18030"), "六点开门。"),
+        (b"plain words", "plain words"),
+    ],
+    ids=["utf-8", "byte order mark", "utf-16", "utf-16 big-endian", "gb18030", "short gb18030", "ascii"],
+)
+def test_text_is_decoded(data: bytes, text: str) -> None:
+    assert decode(data) == text
+
+
+def test_the_declared_encoding_is_used_where_utf_8_does_not_fit() -> None:
+    assert decode("Größe".encode("cp1252"), "cp1252") == "Größe"
+    assert decode("Größe".encode(), "cp1252") == "Größe"
+    assert decode(CHINESE.encode("gb18030"), "no-such-encoding") == CHINESE
+
+
+@pytest.mark.parametrize("data", [b"\x7fELF\x00\x01\x02", b"\xff\xfea", b"\xff\xfe\x00\xd8"])
+def test_what_is_not_text_is_refused(data: bytes) -> None:
+    with pytest.raises(DocumentError):
+        decode(data)
+
+
+def test_plain_text_has_a_title_and_headings() -> None:
+    text = "Tolvick\r\n\r\nIt stands on\r\na cape.\r\n\r\nHistory\r\n\r\nIt was built in 1874.\r\n"
+    blocks = [
+        Block("paragraph", "It stands on a cape."),
+        Block("heading", "History", level=2),
+        Block("paragraph", "It was built in 1874."),
+    ]
+    assert plain_text(text.encode()) == ("Tolvick", blocks)
+    assert plain_text(b"It was built in 1874.") == ("", [Block("paragraph", "It was built in 1874.")])
+
+
+def test_markdown() -> None:
+    text = (
+        "---\nauthor: nobody\n---\n# Varrow Line\n\nThe *line* runs [ferries](x.html).\n\n## Fleet\n\n"
+        "- moss green\n- yellow\n  - inner\n\n> Said once.\n\n"
+        "| Ship | Launched | Builder |\n|---|---|---|\n| Grey Wendel | 1963 | Corvane |\n| Ommel | | Pellarick |\n"
+    )
+    assert markdown(text.encode()) == (
+        "Varrow Line",
+        [
+            Block("paragraph", "The line runs ferries."),
+            Block("heading", "Fleet", level=2),
+            Block("item", "moss green"),
+            Block("item", "yellow"),
+            Block("item", "inner"),
+            Block("paragraph", "Said once."),
+            row("Grey Wendel", "1963", "Corvane"),
+            row("Ommel", "", "Pellarick"),
+        ],
+    )
+
+
+def test_markdown_keeps_markup_of_html_as_text() -> None:
+    assert markdown(b"A tag <script>alert(1)</script> and [bold] stay.") == (
+        "",
+        [Block("paragraph", "A tag <script>alert(1)</script> and [bold] stay.")],
+    )
+
+
+def test_a_web_page_loses_its_navigation_and_footer() -> None:
+    page = """<?xml version="1.0" encoding="utf-8"?><html><head><title>x</title><script>var a = 1;</script></head><body>
+    <nav><a href="/">Home page</a></nav><article><h1>Ansgild Bridge</h1>
+    <p>The bridge joins the two banks of the river and was opened in 1931.</p><h2>Arches</h2>
+    <ul><li>It has nine arches of grey stone.</li><li>It has one gate made of iron.</li></ul>
+    <table><tr><th>Ship</th><th>Launched</th><th>Builder</th></tr><tr><td>Sool</td><td>1991</td><td>Yard</td></tr></table>
+    </article><footer>Copyright of the council</footer></body></html>"""
+    assert html(page.encode()) == (
+        "Ansgild Bridge",
+        [
+            Block("paragraph", "The bridge joins the two banks of the river and was opened in 1931."),
+            Block("heading", "Arches", level=2),
+            Block("item", "It has nine arches of grey stone."),
+            Block("item", "It has one gate made of iron."),
+            row("Sool", "1991", "Yard"),
+        ],
+    )
+
+
+def test_merged_cells_of_a_web_page_keep_the_columns() -> None:
+    page = """<html><body><article><h1>Fleet</h1><p>The line has two ships and they are painted green. Both ships
+    carry cars, bicycles and letters between the islands, and both have been rebuilt since the war. In winter one of
+    them lies in the harbour and is painted again, while the other makes all the crossings.</p><table>
+    <tr><th>Ship</th><th>Launched</th><th>Builder</th></tr><tr><td rowspan="2">Sool</td><td>1991</td><td>Yard</td></tr>
+    <tr><td>1974</td><td>Works</td></tr><tr><td colspan="2">Ommel</td><td>Yard</td></tr>
+    </table></article></body></html>"""
+    rows = [row("Sool", "1991", "Yard"), row("", "1974", "Works"), row("Ommel", "", "Yard")]
+    assert html(page.encode())[1][-3:] == rows
+
+
+def test_the_heading_of_a_short_page_stays_apart_from_its_text() -> None:
+    page = b"<html><body><h1>Tolvick</h1><p>It has a lamp.</p></body></html>"
+    assert html(page) == ("Tolvick", [Block("paragraph", "It has a lamp.")])
+
+
+def test_a_page_may_be_a_mere_paragraph() -> None:
+    page = b"<p>The lamp was lit in 1874 by the keeper of the tower.</p>"
+    assert html(page) == ("", [Block("paragraph", "The lamp was lit in 1874 by the keeper of the tower.")])
+
+
+@pytest.mark.parametrize("page", ["", "  \n", "<!-- nothing -->", "<html></html>"])
+def test_an_empty_page_has_no_blocks(page: str) -> None:
+    assert html(page.encode()) == ("", [])
+
+
+def test_word(word_file: Callable[..., bytes]) -> None:
+    def fill(document: object) -> None:
+        document.add_heading("Dunhask Dairy", 0)
+        document.add_paragraph("It makes cheese.")
+        document.add_heading("Prices", 1)
+        document.add_paragraph("Blue", style="List Bullet")
+        document.add_paragraph("White", style="List Number")
+        table = document.add_table(2, 3)
+        for cell, text in zip(table._cells, [*HEADER, "Sool", "1991", "Yard"], strict=True):
+            cell.text = text
+
+    assert word(word_file(fill)) == (
+        "Dunhask Dairy",
+        [
+            Block("paragraph", "It makes cheese."),
+            Block("heading", "Prices", level=1),
+            Block("item", "Blue"),
+            Block("item", "White"),
+            row("Sool", "1991", "Yard"),
+        ],
+    )
+
+
+def merged_table(word_file: Callable[..., bytes], *merges: tuple[tuple[int, int], tuple[int, int]]) -> list[Block]:
+    def fill(document: object) -> None:
+        table = document.add_table(3, 3)
+        texts = [*HEADER, "Sool", "1991", "Yard", "Ommel", "1974", "Works"]
+        for cell, text in zip(table._cells, texts, strict=True):
+            cell.text = text
+        for first, last in merges:
+            text = table.cell(*first).text
+            table.cell(*first).merge(table.cell(*last)).text = text
+
+    return word(word_file(fill))[1]
+
+
+def test_cells_merged_sideways_keep_the_columns(word_file: Callable[..., bytes]) -> None:
+    assert merged_table(word_file, ((1, 0), (1, 1))) == [row("Sool", "", "Yard"), row("Ommel", "1974", "Works")]
+
+
+def test_cells_merged_downwards_keep_the_columns(word_file: Callable[..., bytes]) -> None:
+    first, second = merged_table(word_file, ((1, 0), (2, 0)))
+    assert first == row("Sool", "1991", "Yard")
+    # The row below has either the merged cell's text or nothing there, never its neighbour's.
+    assert second in (row("Sool", "1974", "Works"), row("", "1974", "Works"))
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504), "is encrypted or in the old .doc format"),
+        (b"PK\x03\x04 and then nothing", "is not a readable Word document (BadZipFile)"),
+        (b"", "is not a readable Word document (BadZipFile)"),
+    ],
+)
+def test_a_word_document_that_cannot_be_read_says_why(data: bytes, reason: str) -> None:
+    with pytest.raises(DocumentError) as raised:
+        word(data)
+    assert str(raised.value) == reason
+
+
+def test_a_word_document_cut_in_half_is_refused(word_file: Callable[..., bytes]) -> None:
+    data = word_file(lambda document: document.add_paragraph("It makes cheese."))
+    with pytest.raises(DocumentError, match=r"^is not a readable Word document \(\w+\)$"):
+        word(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize("reader", [plain_text, markdown, html])
+def test_no_format_lets_control_characters_through(reader: Callable[[bytes], tuple[str, list[Block]]]) -> None:
+    sentence = "The lamp\u202e was \x07lit\x1b in\x9b 1874 by the keeper\u200b of the tower."
+    source = f"<html><body><p>{sentence}</p></body></html>" if reader is html else sentence
+    assert reader(source.encode()) == ("", [Block("paragraph", "The lamp was lit in 1874 by the keeper of the tower.")])
+
+
+def test_escape_sequences_are_removed_whole() -> None:
+    assert fold("a \x1b[31mred\x1b[0m lamp") == "a red lamp"
+
+
+def test_characters_that_part_lines_part_words() -> None:
+    assert fold("one\ttwo\nthree\r\nfour\x0cfive\rsix") == "one two three four five six"
+
+
+@given(st.text())
+def test_folding(text: str) -> None:
+    folded = fold(text)
+    assert fold(folded) == folded
+    assert folded == folded.strip()
+    assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in folded)

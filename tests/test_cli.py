@@ -1,0 +1,173 @@
+"""The command line: what it loads, how it ends, and that a mistake is told in one line."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from knowledge_update import __version__, cli, display
+from knowledge_update.config import Config, to_yaml
+
+HEAVY = ("torch", "transformers", "spacy", "hydra", "matplotlib", "jieba", "peft", "sqlite3")
+VERBS = ("run", "collect", "train", "infer", "evaluate", "facts", "config", "chat")
+
+Kupdate = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def kupdate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Kupdate:
+    """Runs the entry point in this process, in a folder of its own."""
+
+    def run(*words: str | Path) -> tuple[int, str, str]:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["kupdate", *map(str, words)])
+        monkeypatch.setattr(display.console, "width", 400)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return run
+
+
+def mistake(result: tuple[int, str, str]) -> str:
+    """The one line a mistake was told in."""
+    code, _, stderr = result
+    assert (code, stderr.count("\n")) == (2, 1), stderr
+    assert stderr.startswith("kupdate: ")
+    return stderr.removeprefix("kupdate: ").rstrip("\n")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["--version"], []], ids=" ".join)
+def test_help_loads_nothing_heavy(words: list[str]) -> None:
+    script = (
+        "import sys, knowledge_update.cli as cli\n"
+        "try: cli.main()\n"
+        "except SystemExit as ended: code = ended.code\n"
+        f"print(code, [name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *words], capture_output=True, encoding="utf-8", timeout=60, check=False
+    )
+    assert done.stderr.splitlines()[-1] == "0 []"
+    assert done.stdout or not words
+
+
+def test_help_names_every_verb(kupdate: Kupdate) -> None:
+    code, stdout, stderr = kupdate("--help")
+    assert (code, stderr) == (0, "")
+    assert [verb for verb in VERBS if f" {verb} " not in stdout] == []
+    for verb in VERBS:
+        assert kupdate(verb, "-h")[0] == 0
+
+
+def test_version(kupdate: Kupdate) -> None:
+    assert kupdate("--version") == (0, f"{__version__}\n", "")
+
+
+def test_the_module_is_the_command(run_kupdate: Callable[..., Any], tmp_path: Path) -> None:
+    ended = run_kupdate("--version", cwd=tmp_path)
+    assert (ended.code, ended.stdout, ended.stderr) == (0, f"{__version__}\n", "")
+
+
+def test_config_prints_what_was_composed(kupdate: Kupdate) -> None:
+    assert kupdate("config") == (0, to_yaml(Config()), "")
+    code, stdout, _ = kupdate("config", "training.epochs=6", "model=./文档 (1)")
+    assert code == 0
+    assert "  epochs: 6.0\n" in stdout
+    assert "  name: ./文档 (1)\n" in stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "absent"], "no such file or folder: absent"),
+        (["run", "empty"], "no documents in empty: put txt, md, markdown, html, htm, docx, jsonl files there"),
+        (["collect"], "no documents were named: kupdate collect DOCS"),
+        (["run", "docs", "model=absent"], "no model 'absent': give 'smollm2-135m', a folder that exists, or a hub id"),
+        (["run", "docs", "model=./empty"], "empty is not a model folder: it has no config.json"),
+        (["run", "docs", "--questions", "absent.jsonl"], "cannot read the question file absent.jsonl: No such file"),
+        (["chat", "empty"], "empty is not a model folder: it has no config.json"),
+        (["chat", "absent"], "no model 'absent': give"),
+        (["train", "absent"], "no such run folder: absent"),
+        (["facts", "absent"], "no such run folder: absent"),
+        (["evaluate", "empty"], "empty is not a run folder: it has no config.yaml"),
+        (["facts", "empty"], "empty has no ledger.sqlite: run `kupdate collect DOCS --out empty` first"),
+        (["learn"], "No such command 'learn'"),
+        (["run"], "Missing"),
+        (["run", "docs", "-z"], "No such option: -z"),
+        (["run", "docs", "--limit", "few"], "Invalid value for '--limit'"),
+        (["run", "docs", "--lora_rr=4"], "run has no option --lora_rr; did you mean --lora_r?"),
+        (["run", "docs", "more"], "'more' is neither an option nor key=value"),
+        (["run", "docs", "training.epoch=1"], "unknown key 'training.epoch'; did you mean training.epochs?"),
+        (["run", "docs", "--out", "docs/tolvick.txt"], "cannot write the run folder docs/tolvick.txt: "),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_told_in_one_line(
+    kupdate: Kupdate, docs: Path, tmp_path: Path, tiny_model: str, words: list[str], message: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    model = [f"model={tiny_model}"] if "--questions" in words else []
+    assert mistake(kupdate(*words, *model)).startswith(message)
+
+
+def test_a_folder_of_images_says_what_is_read(kupdate: Kupdate, tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.png").write_bytes(b"\x89PNG")
+    (tmp_path / "images" / "b.jpg").write_bytes(b"\xff\xd8")
+    told = mistake(kupdate("run", "images"))
+    assert told.startswith("nothing in images could be read: a.png is of a kind that is not read (.png; read are txt,")
+    assert told.endswith("(and 1 more)")
+
+
+def test_documents_without_a_sentence_make_no_fact(kupdate: Kupdate, tmp_path: Path, tiny_model: str) -> None:
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "a.txt").write_text("Hm. Yes!", encoding="utf-8")
+    told = mistake(kupdate("collect", "none", f"model={tiny_model}", "--out", "out"))
+    assert told == "no sentence in none became a fact; `kupdate facts out --dropped` says why"
+    code, stdout, _ = kupdate("facts", "out", "--dropped")
+    assert code == 0
+    assert "not a sentence" in stdout
+
+
+def test_an_unreadable_model_is_told_in_one_line(kupdate: Kupdate, docs: Path, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text(json.dumps({"model_type": "llama"}), encoding="utf-8")
+    assert "model" in mistake(kupdate("collect", docs, "model=./model", "--out", "out"))
+
+
+def test_a_mistake_in_the_model_does_not_bind_the_folder(
+    kupdate: Kupdate, docs: Path, tmp_path: Path, tiny_model: str
+) -> None:
+    mistake(kupdate("collect", docs, "model=absent", "--out", "out"))
+    code, stdout, stderr = kupdate("collect", docs, f"model={tiny_model}", "--out", "out")
+    assert (code, stderr) == (0, ""), stdout
+
+
+def test_a_collected_folder_tells_its_facts(kupdate: Kupdate, docs: Path, tiny_model: str) -> None:
+    """Options under any of their names, a run folder of another configuration, and the ledger shown."""
+    options = [f"--model_name_or_path={tiny_model}", "--chunk-size-by-token", "128", "--limit", "2", "-o", "out"]
+    assert kupdate("collect", docs, *options)[0] == 0
+    told = mistake(kupdate("collect", docs, *options, "seed=1"))
+    assert told == "out was made with another configuration: seed (0, now 1); use another --out"
+    code, stdout, _ = kupdate("facts", "out", "--document", "tolvick")
+    assert code == 0
+    assert "The tower of Tolvick Lighthouse is 38 metres high." in " ".join(stdout.split())
+    assert "dunhask" not in stdout
+    assert mistake(kupdate("facts", "out", "--document", "x")) == "no document 'x' in out; there are dunhask, tolvick"
+    assert mistake(kupdate("infer", "out")) == "out has no adapter: run `kupdate train out` first"
+
+
+def test_what_is_interrupted_ends_with_130(kupdate: Kupdate, docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("knowledge_update.pipeline.collect", interrupted)
+    code, _, stderr = kupdate("collect", docs, "--out", "out")
+    assert (code, stderr.count("\n")) == (130, 1)
+    assert "the same command goes on from there" in stderr

@@ -1,0 +1,95 @@
+"""Options under their described names become keys and values."""
+
+import pytest
+
+from knowledge_update.config import keys, load
+from knowledge_update.errors import ConfigError
+from knowledge_update.flags import FLAGS, apply
+
+OWN = ["--out", "-o", "--limit", "--help"]
+SAMPLES = {
+    "data_path": ("./文档 (1)", "./文档 (1)"), "chunk_size_by_token": ("64", 64), "qa_amount_per_fact": ("3", 3),
+    "model_name_or_path": ("owner/name", "owner/name"), "base_model": ("~/m", "~/m"), "ckpt_path": ("a b", "a b"),
+    "local_files_only": ("True", True), "seed": ("7", 7), "num_train_epochs": ("2.5", 2.5),
+    "per_device_train_batch_size": ("8", 8), "per_gpu_train_batch_size": ("8", 8), "learning_rate": ("1e-4", 1e-4),
+    "weight_decay": ("0.1", 0.1), "adam_epsilon": ("1e-6", 1e-6), "adam_betas": ("(0.9, 0.95)", [0.9, 0.95]),
+    "max_grad_norm": ("2", 2.0), "lr_scheduler": ("linear", "linear"), "lr_scheduler_type": ("cosine", "cosine"),
+    "warmup_proportion": ("0.1", 0.1), "warmup_ratio": ("0.1", 0.1), "use_lora": ("true", "lora"),
+    "lora_r": ("4", 4), "lora_alpha": ("8", 8), "lora_dropout": ("0.1", 0.1), "max_new_tokens": ("5", 5),
+}  # fmt: skip
+
+
+def told(*words: str, verb: str = "run") -> str:
+    with pytest.raises(ConfigError) as raised:
+        apply(verb, words, OWN)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("flag", FLAGS, ids=lambda flag: flag.name)
+def test_every_flag_is_taken_in_all_its_spellings_by_all_its_verbs(flag: object) -> None:
+    text, value = SAMPLES[flag.name]
+    assert flag.key in keys()
+    load([], {flag.key: value})
+    for verb in flag.verbs:
+        for name in (f"--{flag.name}", f"--{flag.name.replace('_', '-')}"):
+            expected = (["docs", "a=b"], {flag.key: value})
+            assert apply(verb, ["docs", name, text, "a=b"], OWN) == expected
+            assert apply(verb, ["docs", f"{name}={text}", "a=b"], OWN) == expected
+
+
+def test_flags_of_other_verbs_are_unknown() -> None:
+    assert told("--lora_r", "4", verb="infer").startswith("infer has no option --lora_r; ")
+    assert told("--max_new_tokens=4", verb="collect").startswith("collect has no option --max_new_tokens; ")
+
+
+def test_what_is_no_described_option_is_left_in_its_order() -> None:
+    words = ["docs", "-o", "x", "--out", "y", "--limit=3", "training.epochs=1", "--seed", "4", "-h"]
+    left = ["docs", "-o", "x", "--out", "y", "--limit=3", "training.epochs=1", "-h"]
+    assert apply("run", words, OWN) == (left, {"seed": 4})
+    assert apply("run", ["--", "--seed", "4"], OWN) == (["--", "--seed", "4"], {})
+
+
+@pytest.mark.parametrize(
+    ("words", "left", "value"),
+    [
+        (["--local_files_only"], [], True),
+        (["--local-files-only", "docs"], ["docs"], True),
+        (["--local_files_only", "--seed=1"], [], True),
+        (["--local_files_only", "false", "docs"], ["docs"], False),
+        (["--local_files_only=No"], [], False),
+        (["--local_files_only", "1"], [], True),
+    ],
+)
+def test_a_boolean_may_stand_bare(words: list[str], left: list[str], value: bool) -> None:
+    rest, values = apply("run", words, OWN)
+    assert (rest, values["model.local_files_only"]) == (left, value)
+
+
+def test_lora_is_the_only_adapter() -> None:
+    assert apply("train", ["--use_lora", "folder"], OWN) == (["folder"], {"adapter.name": "lora"})
+    assert told("--use_lora", "False") == "--use_lora False: this version has only True"
+
+
+def test_a_negative_value_is_a_value() -> None:
+    assert apply("run", ["--seed", "-1"], OWN) == ([], {"seed": -1})
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--lora_rr", "4"], "run has no option --lora_rr; did you mean --lora_r?"),
+        (["--learning-rat=4"], "run has no option --learning-rat; did you mean --learning_rate?"),
+        (["--ouT", "x"], "run has no option --ouT; did you mean --out?"),
+        (["--frobnicate"], "run has no option --frobnicate; `kupdate run --help` lists them"),
+        (["--seed"], "--seed needs a value"),
+        (["--seed", "--lora_r", "4"], "--seed needs a value"),
+        (["--adam_betas=a"], "--adam_betas a: could not convert string to float: 'a'"),
+        (["--local_files_only=maybe"], "--local_files_only maybe: True or False"),
+    ],
+)
+def test_mistakes_are_told(words: list[str], message: str) -> None:
+    assert told(*words) == message
+
+
+def test_a_value_that_is_no_number_is_told_with_its_option() -> None:
+    assert told("--seed", "x").startswith("--seed x: ")

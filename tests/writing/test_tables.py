@@ -1,0 +1,112 @@
+"""Every cell of a table is a fact about what its row is named after."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from knowledge_update.documents.blocks import Block, Document, row
+from knowledge_update.documents.chunking import passages
+from knowledge_update.writing.statements import (
+    CLOZE,
+    DIRECT,
+    INDIRECT,
+    SHORT,
+    SYNONYM,
+    TEXT,
+    TITLED,
+    Asking,
+    Statement,
+    Unused,
+)
+from knowledge_update.writing.tables import write
+
+FLEET = ("Ship", "Launched", "Builder", "Seats")
+
+
+def written(*blocks: Block, title: str = "Varrow Line") -> list[Statement | Unused]:
+    document = Document("d", "d", "d.md", title, "text/markdown", blocks)
+    found = list(write(document, passages(document, len, 1000)))
+    for passage, item in found:
+        if isinstance(item, Statement):
+            assert passage.row.text[item.start : item.start + len(item.quote)] == item.quote
+    return [item for _, item in found]
+
+
+def texts(cells: Sequence[str], header: tuple[str, ...] = FLEET) -> list[str]:
+    return [item.text for item in written(row(list(cells), header)) if isinstance(item, Statement)]
+
+
+def test_a_row_in_all_its_wordings() -> None:
+    before = Block("paragraph", "The fleet:")
+    line = row(["Sool", "1991"], ("Ship", "Launched"))
+    answer = "1991"
+    assert written(before, line) == [
+        Statement(
+            "The ship Sool was launched in 1991.",
+            "Ship: Sool; Launched: 1991",
+            11,
+            (
+                Asking("when", DIRECT, "When was the ship Sool launched?", answer, "Launched"),
+                Asking("when", SYNONYM, "In what year was the ship Sool launched?", answer, "Launched"),
+                Asking("when", SHORT, "Sool: when was it launched?", answer, "Launched"),
+                Asking(
+                    "when", TITLED, 'In the article "Varrow Line": When was the ship Sool launched?', answer, "Launched"
+                ),
+                Asking("when", INDIRECT, "Could you tell me when the ship Sool was launched?", answer, "Launched"),
+                Asking("cloze", CLOZE, "Fill in the blank: The ship Sool was launched in ____.", answer, "Launched"),
+                Asking("text", TEXT, "", "Varrow Line: The ship Sool was launched in 1991."),
+            ),
+        )
+    ]
+
+
+def test_each_cell_is_a_fact() -> None:
+    assert texts(["Sool", "1991", "Pellarick Shipyard", "240"]) == [
+        "The ship Sool was launched in 1991.",
+        "The builder of the ship Sool is Pellarick Shipyard.",
+        "The ship Sool has 240 seats.",
+    ]
+
+
+def test_the_kind_of_the_rows_is_not_said_twice() -> None:
+    assert texts(["The ship Sool", "1991"], ("Ship", "Launched")) == ["The ship Sool was launched in 1991."]
+    assert texts(["Sool", "1991"], ("", "Launched")) == ["Sool was launched in 1991."]
+
+
+def test_columns_in_capitals_and_cells_that_are_empty() -> None:
+    assert texts(["Sool", "-", "–", ""]) == []
+    assert texts(["Sool", "9Q-XY"], ("Ship", "IMO")) == ["The IMO of the ship Sool is 9Q-XY."]
+
+
+@pytest.mark.parametrize(
+    "line", [row(["Sool", "1991"], ()), row(["Sool"], ("Ship",)), row(["", "1991"], ("Ship", "Launched"))]
+)
+def test_a_row_without_names_is_left_out(line: Block) -> None:
+    assert written(line) == [Unused(line.text, "a table row without column names")]
+
+
+def test_chinese_rows() -> None:
+    (statement,) = written(
+        Block("paragraph", "航线上有许多渡船。"), row(["海鸥号", "四十年"], ("船名", "船龄")), title="渡轮"
+    )
+    assert isinstance(statement, Statement)
+    assert (statement.text, statement.quote) == ("海鸥号的船龄是四十年。", "船名: 海鸥号; 船龄: 四十年")
+    assert {asking.wording: asking.question for asking in statement.askings} == {
+        DIRECT: "海鸥号的船龄是什么？",
+        SYNONYM: "船名海鸥号的船龄是多少、是什么？",
+        TITLED: "关于渡轮：海鸥号的船龄是什么？",
+        INDIRECT: "请问你知不知道海鸥号的船龄？",
+        CLOZE: "填空：海鸥号的船龄是____。",
+        TEXT: "",
+    }
+
+
+def test_the_gap_is_the_cell_alone() -> None:
+    (statement,) = written(row(["Route 5", "5"], ("Line", "Stops")))
+    assert isinstance(statement, Statement)
+    gaps = [asking.question for asking in statement.askings if asking.wording == CLOZE]
+    assert gaps == ["Fill in the blank: The line Route 5 has ____ stops."]
+
+
+def test_other_blocks_are_not_table_rows() -> None:
+    assert written(Block("paragraph", "The fleet is green."), Block("item", "A: b")) == []
