@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 import warnings
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +15,6 @@ from knowledge_update.errors import KnowledgeUpdateError, UserError
 app = typer.Typer(
     name="kupdate",
     help="Turns a folder of documents into a language model that knows them, and proves it.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -131,13 +131,19 @@ def _new(
 
 
 def _stage(context: typer.Context, stage: str, path: Path, settings: list[str] | None) -> Any:
+    """Runs one stage of a run folder, with the keys changed that were named."""
     from knowledge_update import pipeline
-    from knowledge_update.config import changed, stored
+    from knowledge_update.config import changed, stored, write
 
     folder = _folder(path)
-    return pipeline.run_stage(
-        getattr(pipeline, stage), changed(stored(folder), settings or (), context.obj or {}, folder), folder
-    )
+    before = stored(folder)
+    try:
+        config = changed(before, settings or (), context.obj or {}, folder)
+        return pipeline.run_stage(getattr(pipeline, stage), config, folder)
+    except UserError:
+        # A mistake (a model that does not exist) must not stay in the folder.
+        write(before, folder)
+        raise
 
 
 def _folder(path: Path) -> Any:
@@ -176,15 +182,27 @@ def main() -> None:
     except KeyboardInterrupt:
         print("kupdate: stopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
         code = 130
-    except OSError as error:
-        print(f"kupdate: {error.strerror or error}: {error.filename or ''}".rstrip(": "), file=sys.stderr)
+    except Exception as error:
+        if os.environ.get("KUPDATE_TRACEBACK"):
+            traceback.print_exc()
+        print(f"kupdate: {display.clean(_told(error))}", file=sys.stderr)
         code = 1
     sys.exit(code)
 
 
-def _main(words: list[str]) -> int:
-    import click
+def _told(error: Exception) -> str:
+    """An error nobody foresaw, in a line."""
+    first = (str(error).strip().splitlines() or [""])[0]
+    # PyTorch has an error of its own for a GPU, and a mere RuntimeError for a CPU.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "allocate memory" in first:
+        return "out of memory: lower training.batch_tokens (train) or inference.batch_rows (infer)"
+    if isinstance(error, OSError):
+        return f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
+    kind = type(error).__name__
+    return f"{kind}: {first}".rstrip(": ") + "; KUPDATE_TRACEBACK=1 in the environment shows the traceback"
 
+
+def _main(words: list[str]) -> int:
     command = typer.main.get_command(app)
     values: dict[str, Any] = {}
     verb = words[0] if words else ""
@@ -194,10 +212,10 @@ def _main(words: list[str]) -> int:
         rest, values = flags.apply(verb, words[1:], [*own, "--help"])
         words = [verb, *rest]
     try:
-        result = command.main(args=words, prog_name="kupdate", standalone_mode=False, obj=values)
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return 0
-    except click.ClickException as error:
-        raise UserError(error.format_message()) from error
+        result = command.main(args=words or ["--help"], prog_name="kupdate", standalone_mode=False, obj=values)
+    except typer.TyperException as error:
+        raise UserError(" ".join(error.format_message().split())) from error
+    # Typer makes an exit code of Ctrl-C.
+    if result == 130:
+        raise KeyboardInterrupt
     return result if isinstance(result, int) else 0

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 PLAIN_SECONDS = 15.0
+ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
 
 console = Console(highlight=False, soft_wrap=True)
 log = logging.getLogger("knowledge_update")
@@ -26,7 +27,7 @@ Advance = Callable[..., None]
 
 def clean(text: str) -> str:
     """Takes control characters and escape sequences out of text that is shown."""
-    text = re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)", "", text)
+    text = ESCAPES.sub("", text)
     return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", "", text)
 
 

@@ -75,10 +75,17 @@ def identity(folder: str) -> str:
 
 
 def load_tokenizer(folder: str) -> Any:
-    """Loads the tokenizer of a model folder."""
+    """Loads the tokenizer of a model folder.
+
+    Raises:
+        ModelError: When the folder has none that can be read.
+    """
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except Exception as error:  # transformers and tokenizers raise many unrelated types for files that do not fit
+        raise ModelError(f"cannot load the tokenizer of the model in {folder}: {_first_line(error)}") from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer

@@ -9,11 +9,13 @@ No stage knows another; this module alone knows their order. A stage that is run
 """
 
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
 from knowledge_update.config import Config, save
 from knowledge_update.display import log, to_file
+from knowledge_update.errors import KnowledgeUpdateError, UserError
 from knowledge_update.run_folder import RunFolder, read_json, write_json
 
 
@@ -62,18 +64,34 @@ def run(config: Config, folder: RunFolder) -> Any:
 
 
 def run_stage(stage: Callable[[Config, RunFolder], Any], config: Config, folder: RunFolder) -> Any:
-    """Runs one stage, with its log and its time kept in the folder."""
+    """Runs one stage, with its log and its time kept in the folder; a mistake leaves no new folder behind."""
+    new = not folder.config.exists()
     folder.create()
     save(config, folder)
-    with to_file(folder.log):
-        start = time.monotonic()
-        finished = False
-        try:
-            result = stage(config, folder)
-            finished = True
-        finally:
-            seconds = _spent(folder, stage.__name__, time.monotonic() - start, finished=finished)
-        log.info("%s: %s (%.0f s)", stage.__name__, _said(result), seconds)
+    try:
+        with to_file(folder.log):
+            return _timed(stage, config, folder)
+    except UserError:
+        # Before there is a ledger only inputs were looked at: the folder is not bound to a mistyped one.
+        if new and not folder.ledger.exists():
+            folder.discard()
+        raise
+
+
+def _timed(stage: Callable[[Config, RunFolder], Any], config: Config, folder: RunFolder) -> Any:
+    start = time.monotonic()
+    finished = False
+    try:
+        result = stage(config, folder)
+        finished = True
+    except Exception as error:
+        # The terminal tells an error in one line; the log keeps where one that nobody foresaw came from.
+        if not isinstance(error, KnowledgeUpdateError):
+            log.debug("%s", traceback.format_exc())
+        raise
+    finally:
+        seconds = _spent(folder, stage.__name__, time.monotonic() - start, finished=finished)
+    log.info("%s: %s (%.0f s)", stage.__name__, _said(result), seconds)
     return result
 
 

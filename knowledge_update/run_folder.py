@@ -16,6 +16,8 @@ from knowledge_update.errors import RunFolderError, WorkError
 
 Row = dict[str, Any]
 
+PARTS = ("dataset", "answers", "losses")
+
 
 class RunFolder:
     """Names of everything a run leaves behind.
@@ -28,16 +30,26 @@ class RunFolder:
         self.path = Path(path).expanduser()
 
     def create(self) -> None:
-        """Makes the folder.
+        """Makes the folder, and puts back what a kill left under another name.
 
         Raises:
             RunFolderError: Where a file stands in its place or it cannot be written.
         """
         try:
-            for name in ("dataset", "answers", "losses"):
+            for name in PARTS:
                 (self.path / name).mkdir(parents=True, exist_ok=True)
+            for folder in (self.adapter, self.checkpoint):
+                restore(folder)
         except OSError as error:
             raise RunFolderError(f"cannot write the run folder {self.path}: {error.strerror}") from error
+
+    def discard(self) -> None:
+        """Removes a folder that `create` made and no stage has written into; other files in it stay."""
+        for file in (self.config, self.seconds, self.log):
+            file.unlink(missing_ok=True)
+        for folder in (*(self.path / name for name in PARTS), self.path):
+            if not any(folder.iterdir()):
+                folder.rmdir()
 
     def require(self, path: Path, made_by: str) -> Path:
         """Returns `path`, or says which verb makes it.
@@ -45,6 +57,7 @@ class RunFolder:
         Raises:
             RunFolderError: When it is not there.
         """
+        restore(path)
         if not path.exists():
             raise RunFolderError(f"{self.path} has no {path.relative_to(self.path)}: run `kupdate {made_by}` first")
         return path
@@ -135,10 +148,10 @@ def whole_folder(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".{path.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
+        restore(path)
         partial.mkdir(parents=True)
         yield partial
-        replaced = path.with_name(f".{path.name}.replaced")
-        shutil.rmtree(replaced, ignore_errors=True)
+        replaced = _replaced(path)
         if path.exists():
             path.rename(replaced)
         partial.rename(path)
@@ -147,6 +160,21 @@ def whole_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
         reason = error.strerror or error
         raise WorkError(f"cannot write {path}: {reason}; free some space and run the same again") from error
+
+
+def restore(path: Path) -> None:
+    """Puts back the folder that a kill between the two renames of `whole_folder` left beside its place."""
+    replaced = _replaced(path)
+    if not replaced.exists():
+        return
+    if path.exists():
+        shutil.rmtree(replaced)
+    else:
+        replaced.rename(path)
+
+
+def _replaced(path: Path) -> Path:
+    return path.with_name(f".{path.name}.replaced")
 
 
 def write_json(path: Path, value: object) -> None:

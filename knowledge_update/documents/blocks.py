@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Literal
 
+from knowledge_update.display import ESCAPES
+
 Kind = Literal["heading", "paragraph", "item", "row"]
 
 
@@ -58,8 +60,9 @@ class Document:
 
 def fold(text: str) -> str:
     """Folds white space and takes control characters out, so that no document can steer a terminal or a page."""
-    text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]", "", text)
-    return re.sub(r"\s+", " ", text).strip()
+    # Half a surrogate pair, which JSON can escape, is no character and cannot be written. The controls left are spaces.
+    steering = r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ud800-\udfff\ufeff]"
+    return re.sub(r"\s+", " ", re.sub(steering, "", ESCAPES.sub("", text))).strip()
 
 
 def row(cells: list[str], header: tuple[str, ...]) -> Block:

@@ -25,7 +25,7 @@ def read_questions(path: Path) -> list[Row]:
         raise DocumentError(f"cannot read the question file {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise DocumentError(f"the question file {path} is not UTF-8") from error
-    rows = [_row(line, number, path) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    rows = [_row(line, number, path) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     seen: set[str] = set()
     for row in rows:
         if row["id"] in seen:

@@ -40,6 +40,7 @@ def run(config: Config, folder: RunFolder) -> Collected:
         raise DocumentError("no documents were named: kupdate collect DOCS")
     source = Path(config.documents).expanduser()
     reading = read(source, encoding=config.reader.encoding, limit=config.reader.limit)
+    human = _human(config, source)
     tokenizer = load_tokenizer(resolve(config.model.name, local_files_only=config.model.local_files_only))
     for refused in reading.refused:
         log.warning("not read: %s %s", refused.path, refused.reason)
@@ -50,7 +51,7 @@ def run(config: Config, folder: RunFolder) -> Collected:
                 if not ledger.has_document(document.id):
                     _write(document, ledger, config, lambda text: len(tokenizer.tokenize(text)))
                 advance()
-        return _export(ledger, config, folder, source)
+        return _export(ledger, human, folder, source)
 
 
 def _write(document: Document, ledger: Ledger, config: Config, count_tokens: CountTokens) -> None:
@@ -84,7 +85,7 @@ def _write(document: Document, ledger: Ledger, config: Config, count_tokens: Cou
     ledger.add(row, [passage.row for passage in chunks], facts.values(), questions, drops)
 
 
-def _export(ledger: Ledger, config: Config, folder: RunFolder, source: Path) -> Collected:
+def _export(ledger: Ledger, rows: list[Row], folder: RunFolder, source: Path) -> Collected:
     facts = ledger.facts()
     if not facts:
         raise DocumentError(f"no sentence in {source} became a fact; `kupdate facts {folder.path} --dropped` says why")
@@ -96,7 +97,7 @@ def _export(ledger: Ledger, config: Config, folder: RunFolder, source: Path) -> 
     ordered = [(known, question) for known in facts for question in by_fact.get(known.fact.id, [])]
     train = [_trained(known, question) for known, question in ordered if question.split == "train"]
     probes = [_probe(known, question) for known, question in ordered if question.split == "probe"]
-    human, skipped = _human(config, source, {document.doc_id for document in ledger.documents()})
+    human, skipped = _of_known(rows, {document.doc_id for document in ledger.documents()})
     ledger.add_drops(skipped)
     write_rows(folder.dataset("qa_pairs"), (_pair(known, question) for known, question in ordered if question.question))
     write_rows(folder.dataset("train"), train)
@@ -141,13 +142,17 @@ def _pair(known: KnownFact, question: QuestionRow) -> Row:
     }
 
 
-def _human(config: Config, source: Path, known: set[str]) -> tuple[list[Row], list[Drop]]:
+def _human(config: Config, source: Path) -> list[Row]:
     """The questions people wrote: of the file that was named, else of the folder's `questions.jsonl`."""
     beside = source / QUESTIONS_NAME if source.is_dir() else None
     path = Path(config.questions).expanduser() if config.questions else beside
     if path is None or not (config.questions or path.exists()):
-        return [], []
-    rows = read_questions(path)
+        return []
+    return read_questions(path)
+
+
+def _of_known(rows: list[Row], known: set[str]) -> tuple[list[Row], list[Drop]]:
+    """Questions whose document is in the run, and the others left out."""
     kept = [row for row in rows if row["doc_id"] is None or row["doc_id"] in known]
     if len(kept) < len(rows):
         log.info("questions: %d of %d skipped, their documents are not in this run", len(rows) - len(kept), len(rows))

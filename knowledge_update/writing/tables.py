@@ -9,7 +9,6 @@ from knowledge_update.writing.statements import (
     CLOZE,
     DIRECT,
     INDIRECT,
-    SHORT,
     SYNONYM,
     TEXT,
     TITLED,
@@ -65,11 +64,9 @@ def _english(title: str, kind: str, name: str, column: str, cell: str) -> tuple[
     askings = [
         Asking(form, DIRECT, f"{_upper(direct)}?", cell, column),
         Asking(form, SYNONYM, f"{_upper(other)}?", cell, column),
-        Asking(form, SHORT, f"{name}: what {column_}?" if form == "what" else f"{name}: {direct.split(named)[0]}it "
-               f"{direct.split(named)[1].strip()}?", cell, column),
         Asking(form, TITLED, f'In the article "{title}": {_upper(direct)}?', cell, column),
         Asking(form, INDIRECT, f"Could you tell me {indirect}?", cell, column),
-        Asking("cloze", CLOZE, f"Fill in the blank: {text.replace(cell, '____')}", cell, column),
+        Asking("cloze", CLOZE, f"Fill in the blank: {_blank(text, cell)}", cell, column),
         Asking("text", TEXT, "", f"{title}: {text}"),
     ]  # fmt: skip
     return text, askings
@@ -86,6 +83,12 @@ def _chinese(title: str, kind: str, name: str, column: str, cell: str) -> tuple[
         Asking("text", TEXT, "", f"{title}：{text}"),
     ]
     return text, askings
+
+
+def _blank(text: str, cell: str) -> str:
+    """The statement with a gap for its cell, which may also be part of the row's name."""
+    at = text.rindex(cell)
+    return f"{text[:at]}____{text[at + len(cell) :]}"
 
 
 def _upper(text: str) -> str:

@@ -170,8 +170,8 @@ class Reader:
         time = time_asks(word, text, noun)
         if time:
             return time
-        if word == "because" or (text.startswith("of ") and word == "because"):
-            return [Ask("why", "why", f"because {text}")]
+        if word == "because":
+            return [Ask("why", "why", text)]
         if word == "for" and noun.lemma_ in TIME_UNITS:
             return [Ask("how_long", "for how long", text), *_prefixed("for", self.quantity_ask(noun, verb))]
         if word in ("in", "on", "at", "near", "above", "under", "beside", "behind", "opposite") and self._is_place(

@@ -162,7 +162,11 @@ class Memory:
         word = token.lower_
         if token.tag_ == "PRP" and word in _PERSONAL:
             self._resolve_personal(token, here, replaced)
-        elif token.tag_ == "PRP" and token.text == word and word not in ("itself", "himself", "herself", "themselves"):
+        elif (
+            token.tag_ == "PRP"
+            and (token.text == word or token.i == token.sent.start)
+            and word not in ("itself", "himself", "herself", "themselves")
+        ):
             raise UnresolvedError(f"'{token.text}' is nobody in particular")
         elif token.tag_ == "PRP$" and word in _POSSESSIVE:
             if not self._bound(token, _POSSESSIVE[word]):

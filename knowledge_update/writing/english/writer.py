@@ -168,7 +168,13 @@ def _askings(clause: Clause, cast: Cast, topic: str, text: str, quote: str, gaps
     turned = converse(clause)
     if turned:
         askings.append(Asking("text", TEXT, "", f"{topic}{turned.say()}."))
-    return _distinct(askings)
+    return _distinct([asking for asking in askings if not _gives_away(asking)])
+
+
+def _gives_away(asking: Asking) -> bool:
+    """Whether a question, with whatever stands before it, contains its own answer."""
+    answer = re.escape(asking.answer.lower().removeprefix("the "))
+    return bool(asking.question and re.search(rf"(?<!\w){answer}(?!\w)", asking.question.lower()))
 
 
 def _distinct(askings: list[Asking]) -> list[Asking]:
@@ -186,13 +192,11 @@ def _variants(clause: Clause) -> Iterator[tuple[str, Clause]]:
 
 
 def _answerable(question: Question, quote: str) -> bool:
-    """Whether a question is well-formed: its answer in the quote and not in itself, no loose ends."""
+    """Whether a question has its answer in the quote, a bearable length and no loose ends."""
     answer = question.answer.lower()
-    inside = answer.removeprefix("the ").removeprefix("because ") in quote.lower() or answer in quote.lower()
-    given = re.search(rf"(?<!\w){re.escape(answer.removeprefix('the '))}(?!\w)", question.direct.lower())
-    words = question.direct.split()
+    inside = bool(answer) and answer.removeprefix("the ") in quote.lower()
     asked = question.indirect.split(" ", 1)[-1]
-    return inside and not given and 3 <= len(words) <= 30 and not _DANGLING.search(asked) and len(answer) > 0
+    return inside and 3 <= len(question.direct.split()) <= 30 and not _DANGLING.search(asked)
 
 
 def _wordings(question: Question, family: str, cast: Cast, topic: str, slot: str) -> Iterator[Asking]:
