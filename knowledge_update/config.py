@@ -7,6 +7,7 @@ unless the user does: by an option, or by `key=value` at the end of a command.
 import importlib.metadata
 import re
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -134,6 +135,8 @@ class TrainingConfig:
         for name in ("text_share", "replay_share"):
             share = getattr(self, name)
             _check(0 <= share < 0.9, f"training.{name}", share, "a share from 0 to below 0.9")
+        both = self.text_share + self.replay_share
+        _check(both < 0.9, "training.text_share + training.replay_share", both, "below 0.9 together, the rest asks")
 
 
 @dataclass
@@ -154,6 +157,9 @@ class EvaluationConfig:
 
     resamples: int = 2000
     retention: bool = True
+
+    def __post_init__(self) -> None:
+        _check(self.resamples >= 1, "evaluation.resamples", self.resamples, "at least 1")
 
 
 @dataclass
@@ -178,7 +184,8 @@ def load(overrides: Sequence[str] = (), values: Mapping[str, Any] | None = None)
     """Composes the configuration.
 
     Args:
-        overrides: `key=value` words as Hydra reads them; `model=` also takes a hub id or a path.
+        overrides: `key=value` words as Hydra reads them, and as they are where it cannot; `model=` also takes a hub
+            id or a path.
         values: Dotted keys with values that are taken as they are, never parsed.
 
     Raises:
@@ -190,7 +197,7 @@ def load(overrides: Sequence[str] = (), values: Mapping[str, Any] | None = None)
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    words, named = _model_by_name(overrides)
+    words, named = _sorted_out(overrides)
     ConfigStore.instance().store(name="schema", node=Config)
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -198,7 +205,7 @@ def load(overrides: Sequence[str] = (), values: Mapping[str, Any] | None = None)
         for key, value in {**named, **(values or {})}.items():
             if key not in keys():
                 raise ConfigError(_unknown_key(key))
-            OmegaConf.update(composed, key, value)
+            OmegaConf.update(composed, key, _literal(value))
         config = OmegaConf.to_object(composed)
     except ConfigError:
         raise
@@ -208,18 +215,44 @@ def load(overrides: Sequence[str] = (), values: Mapping[str, Any] | None = None)
     return config
 
 
-def _model_by_name(overrides: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
-    """Takes `model=<anything that is not a group's option>` for the name of a model."""
-    words, named = [], {}
+def _sorted_out(overrides: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    """Words for Hydra, and keys whose values are taken as they are: names of models, and what Hydra cannot read."""
+    known = {*keys(), *GROUPS, *vars(Config())}
+    words: list[str] = []
+    named: dict[str, Any] = {}
     for word in overrides:
         key, sign, value = word.partition("=")
         if not sign:
             raise ConfigError(f"{word!r} is neither an option nor key=value")
-        if key == "model" and not (CONF / "model" / f"{value}.yaml").exists():
+        if key not in known:
+            raise ConfigError(_unknown_key(key))
+        if key == "model" and not _group_file(key, value).exists():
             named["model.name"] = value
+        elif key in keys() and not _readable(word):
+            named[key] = value
         else:
             words.append(word)
     return words, named
+
+
+def _readable(word: str) -> bool:
+    """Whether Hydra reads a word as one value: `文档`, `~/x` and `a(1)` are not of its grammar, `a,b` is a sweep."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        return not OverridesParser.create().parse_override(word).is_sweep_override()
+    except HydraException:
+        return False
+
+
+def _group_file(group: str, name: str) -> Path:
+    return CONF / group / f"{name}.yaml"
+
+
+def _literal(value: Any) -> Any:
+    """A value that OmegaConf gives back as it is: `${` in a text would begin an interpolation."""
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if isinstance(value, str) else value
 
 
 def _explained(error: Exception) -> ConfigError:
@@ -248,10 +281,14 @@ def keys() -> list[str]:
 
 
 def to_yaml(config: Config) -> str:
-    """The configuration as YAML."""
+    """The configuration as YAML, which `stored` reads to the same."""
     from omegaconf import OmegaConf
 
-    return str(OmegaConf.to_yaml(OmegaConf.structured(config)))
+    values = OmegaConf.structured(Config)
+    for key in keys():
+        value = _get(config, key)
+        OmegaConf.update(values, key, list(value) if isinstance(value, tuple) else _literal(value))
+    return str(OmegaConf.to_yaml(values))
 
 
 def save(config: Config, folder: RunFolder) -> None:
@@ -262,7 +299,12 @@ def save(config: Config, folder: RunFolder) -> None:
     """
     if folder.config.exists():
         _compare(stored(folder), config, folder)
-        return
+    else:
+        write(config, folder)
+
+
+def write(config: Config, folder: RunFolder) -> None:
+    """Writes the configuration into a run folder, in place of the one that is there."""
     with whole_file(folder.config) as file:
         file.write(to_yaml(config))
         file.write("versions:\n")
@@ -281,11 +323,13 @@ def stored(folder: RunFolder) -> Config:
         raise RunFolderError(f"{folder.path} is not a run folder: it has no config.yaml")
     try:
         loaded = OmegaConf.load(folder.config)
-        assert isinstance(loaded, DictConfig)
+        if not isinstance(loaded, DictConfig):
+            raise ConfigError("it holds no keys")
         loaded.pop("versions", None)
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), loaded))
     except Exception as error:  # YAML and OmegaConf raise many unrelated types for a file that is not ours
-        raise RunFolderError(f"{folder.config} cannot be read: {str(error).splitlines()[0]}") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RunFolderError(f"{folder.config} cannot be read: {reason}") from error
     assert isinstance(config, Config)
     return config
 
@@ -323,14 +367,32 @@ def changed(config: Config, overrides: Sequence[str], values: Mapping[str, Any],
     """
     if not overrides and not values:
         return config
-    fresh = load(overrides, values)
-    named = [word.partition("=")[0] for word in overrides] + list(values)
-    for key in named:
-        section, _, leaf = ("model.name" if key == "model" else key).partition(".")
-        if leaf:
-            setattr(getattr(config, section), leaf, _get(fresh, f"{section}.{leaf}"))
-        else:
-            setattr(config, section, getattr(fresh, section))
-    folder.config.unlink(missing_ok=True)
-    save(config, folder)
+    fresh, config = load(overrides, values), deepcopy(config)
+    for key in [key for word in overrides for key in _set_by(word)] + list(values):
+        section, _, leaf = key.rpartition(".")
+        setattr(_get(config, section) if section else config, leaf, _get(fresh, key))
+    # What fits one by one may not fit together.
+    for part in vars(config).values():
+        if hasattr(part, "__post_init__"):
+            part.__post_init__()
+    write(config, folder)
     return config
+
+
+def _set_by(word: str) -> list[str]:
+    """The keys that a `key=value` word sets: of a group or a preset, those of its file."""
+    from omegaconf import OmegaConf
+
+    key, _, value = word.partition("=")
+    if key not in GROUPS:
+        return [key]
+    if not _group_file(key, value).exists():
+        return ["model.name"]
+    content = OmegaConf.load(_group_file(key, value))
+    # A preset's keys begin at the root, a group's in its section.
+    parts = dict(content) if key == "preset" else {key: content}
+    return [f"{name}.{leaf}" if leaf else str(name) for name, part in parts.items() for leaf in _leaves(part)]
+
+
+def _leaves(part: Any) -> list[str]:
+    return [str(leaf) for leaf in part] if isinstance(part, Mapping) else [""]

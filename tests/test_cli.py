@@ -149,6 +149,25 @@ def test_a_mistake_in_the_model_does_not_bind_the_folder(
     assert (code, stderr) == (0, ""), stdout
 
 
+def test_a_command_that_found_no_input_leaves_no_folder(kupdate: Kupdate, docs: Path, tmp_path: Path) -> None:
+    mistake(kupdate("collect", docs, "--questions", "absent.jsonl", "--out", "out"))
+    mistake(kupdate("collect", "absent", "--out", "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_nobody_foresaw_is_told_in_one_line_and_logged(
+    kupdate: Kupdate, docs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise IndexError("odd\nand long")
+
+    monkeypatch.setattr("knowledge_update.pipeline.collect", broken)
+    code, _, stderr = kupdate("collect", docs, "--out", "out")
+    assert (code, stderr.count("\n")) == (1, 1)
+    assert stderr.startswith("kupdate: IndexError: odd; ")
+    assert "in broken\n" in (tmp_path / "out" / "run.log").read_text(encoding="utf-8")
+
+
 def test_a_collected_folder_tells_its_facts(kupdate: Kupdate, docs: Path, tiny_model: str) -> None:
     """Options under any of their names, a run folder of another configuration, and the ledger shown."""
     options = [f"--model_name_or_path={tiny_model}", "--chunk-size-by-token", "128", "--limit", "2", "-o", "out"]

@@ -96,7 +96,7 @@ def test_a_value_that_does_not_fit_names_its_key(word: str) -> None:
     assert word.partition("=")[0] in told(word)
 
 
-@pytest.mark.parametrize("word", ["schedule=steps", "training.epochs={", "training={epochs: 1", "documents=a(1"])
+@pytest.mark.parametrize("word", ["schedule=steps", "training.epochs={", "training={epochs: 1"])
 def test_what_cannot_be_composed_is_told_in_a_line(word: str) -> None:
     assert told(word)
 
@@ -158,6 +158,19 @@ def test_a_later_verb_may_take_a_preset(folder: RunFolder) -> None:
     save(load(), folder)
     config = changed(stored(folder), ["preset=debug"], {}, folder)
     assert (config.training.epochs, config.inference.max_new_tokens) == (0.2, 8)
+
+
+def test_a_group_takes_over_only_what_it_sets(folder: RunFolder) -> None:
+    save(load(["schedule.warmup=0.2"]), folder)
+    config = changed(stored(folder), ["schedule=linear"], {}, folder)
+    assert (config.schedule.name, config.schedule.warmup) == ("linear", 0.2)
+
+
+def test_a_change_must_fit_what_is_stored(folder: RunFolder) -> None:
+    save(load(["training.text_share=0.5"]), folder)
+    with pytest.raises(ConfigError, match=r"^training\.text_share \+ training\.replay_share=1\.0: "):
+        changed(stored(folder), ["training.replay_share=0.5"], {}, folder)
+    assert stored(folder).training.replay_share == Config().training.replay_share
 
 
 def test_a_wrong_change_leaves_the_configuration(folder: RunFolder) -> None:

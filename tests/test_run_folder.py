@@ -93,6 +93,28 @@ def test_a_folder_that_fails_leaves_the_old_one(tmp_path: Path, error: Exception
     assert (names(path), names(tmp_path)) == ([], ["adapter"])
 
 
+def test_a_folder_that_a_kill_left_under_another_name_is_put_back(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.create()
+    (tmp_path / ".adapter.replaced").mkdir()
+    assert folder.require(folder.adapter, "train") == folder.adapter
+    (tmp_path / ".adapter.replaced").mkdir()
+    folder.create()
+    assert names(tmp_path) == ["adapter", "answers", "dataset", "losses"]
+
+
+def test_a_run_folder_in_which_nothing_was_made_is_removed(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.create()
+    folder.log.touch()
+    folder.discard()
+    assert names(tmp_path) == []
+    folder.create()
+    (folder.path / "mine.txt").touch()
+    folder.discard()
+    assert names(folder.path) == ["mine.txt"]
+
+
 def test_a_journal_grows(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "answers.jsonl"
     assert read_journal(path) == []

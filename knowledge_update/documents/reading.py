@@ -85,15 +85,15 @@ def _read_file(path: Path, name: str, encoding: str | None) -> Iterator[Document
 
 def _read_jsonl(data: bytes, name: str) -> Iterator[Document]:
     try:
-        lines = data.decode("utf-8-sig").split("\n")
+        lines = data.decode("utf-8-sig").replace("\r\n", "\n").split("\n")
     except UnicodeDecodeError as error:
         raise DocumentError("is not UTF-8, as JSONL has to be") from error
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-            doc_id, title, text = str(row["doc_id"]), str(row.get("title") or ""), str(row["text"])
+            row = {name: value for name, value in json.loads(line).items() if value is not None}
+            doc_id, title, text = str(row["doc_id"]), str(row.get("title", "")), str(row["text"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DocumentError(f"line {number} is not {{doc_id, title, text}} ({type(error).__name__})") from error
         blocks = tuple(Block("paragraph", folded) for part in text.split("\n") if (folded := fold(part)))
