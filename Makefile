@@ -15,7 +15,7 @@ $(STAMP): pyproject.toml constraints.txt Makefile
 	touch $(STAMP)
 
 demo: setup
-	$(BIN)/kupdate run examples --out runs/demo
+	$(BIN)/kupdate run examples/orvessay --out runs/demo
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest

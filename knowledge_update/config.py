@@ -60,7 +60,7 @@ class WriterConfig:
     """Who writes facts and questions, and how many."""
 
     name: str = "rules"
-    wordings_per_fact: int = 12
+    wordings_per_fact: int = 8
     validation_share: float = 0.05
 
     def __post_init__(self) -> None:
@@ -120,16 +120,20 @@ class ScheduleConfig:
 class TrainingConfig:
     """How long and on what: rows come from facts as text, questions as chat, and replayed general prompts."""
 
-    epochs: float = 4.0
+    epochs: float = 1.3
     batch_tokens: int = 240
     batch_rows: int | None = None
-    text_share: float = 0.15
-    replay_share: float = 0.08
-    replay_tokens: int = 32
+    text_share: float = 0.12
+    replay_share: float = 0.25
+    replay_tokens: int = 16
+    replay_weight: float = 2.0
+    balance: float = 0.5
     checkpoint_seconds: float = 60.0
 
     def __post_init__(self) -> None:
         _check(self.epochs > 0, "training.epochs", self.epochs, "above 0")
+        _check(0 <= self.balance <= 1, "training.balance", self.balance, "from 0 (labels) to 1 (rows)")
+        _check(self.replay_weight > 0, "training.replay_weight", self.replay_weight, "above 0")
         _check(self.batch_tokens >= 1, "training.batch_tokens", self.batch_tokens, "at least 1")
         _check(self.batch_rows is None or self.batch_rows >= 1, "training.batch_rows", self.batch_rows, "at least 1")
         for name in ("text_share", "replay_share"):
@@ -143,8 +147,8 @@ class TrainingConfig:
 class InferenceConfig:
     """How answers are generated: greedily, in batches."""
 
-    batch_rows: int = 48
-    max_new_tokens: int = 24
+    batch_rows: int = 96
+    max_new_tokens: int = 20
 
     def __post_init__(self) -> None:
         _check(self.batch_rows >= 1, "inference.batch_rows", self.batch_rows, "at least 1")

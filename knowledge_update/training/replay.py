@@ -15,10 +15,11 @@ from knowledge_update.inference import Generator, question_prompts
 from knowledge_update.run_folder import Row, RunFolder, journal, read_journal, read_rows
 from knowledge_update.templates import ChatTemplate
 from knowledge_update.training.objective import logits_of, packs
-from knowledge_update.training.rows import Encoded, Encoder
+from knowledge_update.training.rows import IGNORED, Encoded, Encoder
 
 PROMPTS = Path(__file__).parent / "data" / "replay_prompts.jsonl"
 CANDIDATES = 32
+TOGETHER = 12
 
 
 def replayed(
@@ -60,12 +61,21 @@ def with_opinions(model: Any, rows: Sequence[Encoded], prefix: Sequence[int]) ->
     """The rows with the model's likeliest tokens at every learned position, `CANDIDATES` of them, summing to one."""
     import torch
 
-    found = []
+    found: list[Encoded] = []
     with torch.inference_mode(), progress("Taking the untouched model's opinions", len(rows), "prompts") as advance:
-        for row in rows:
-            for pack in packs([row], prefix, model.dtype):
-                best = torch.softmax(logits_of(model, pack).float(), dim=-1).topk(CANDIDATES)
-                soft = (best.indices.cpu().clone(), (best.values / best.values.sum(1, keepdim=True)).cpu().clone())
-                found.append(replace(row, soft=soft))
-            advance()
+        for start in range(0, len(rows), TOGETHER):
+            group = rows[start : start + TOGETHER]
+            best = [_opinions(logits_of(model, pack)) for pack in packs(group, prefix, model.dtype)]
+            ids, probabilities = (torch.cat(part) for part in zip(*best, strict=True))
+            counts = [sum(label != IGNORED for label in row.labels[1:]) for row in group]
+            opinions = zip(group, ids.split(counts), probabilities.split(counts), strict=True)
+            found.extend(replace(row, soft=(own.clone(), weights.clone())) for row, own, weights in opinions)
+            advance(len(group))
     return found
+
+
+def _opinions(logits: Any) -> tuple[Any, Any]:
+    import torch
+
+    best = torch.softmax(logits.float(), dim=-1).topk(CANDIDATES)
+    return best.indices.cpu(), (best.values / best.values.sum(1, keepdim=True)).cpu()

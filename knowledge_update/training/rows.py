@@ -1,7 +1,7 @@
 """Rows: token ids and what of them is learned."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from knowledge_update.run_folder import Row
@@ -61,3 +61,11 @@ class Encoder:
     def encode_all(self, rows: Iterable[Row]) -> list[Encoded]:
         """Encodes many rows."""
         return [self.encode(row) for row in rows]
+
+
+def weighed(rows: Iterable[Encoded], balance: float, factor: float = 1.0) -> list[Encoded]:
+    """The rows with their labels counting `factor * labels ** -balance` each.
+
+    At a balance of 0 every label counts the same, so that long texts outweigh short answers; at 1 every row does.
+    """
+    return [replace(row, weight=factor * sum(label != IGNORED for label in row.labels) ** -balance) for row in rows]

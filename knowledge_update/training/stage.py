@@ -25,7 +25,7 @@ from knowledge_update.training.batching import Streams, plan
 from knowledge_update.training.loop import Step, train
 from knowledge_update.training.optimizers import optimizer_for
 from knowledge_update.training.replay import replayed
-from knowledge_update.training.rows import Encoded, Encoder
+from knowledge_update.training.rows import Encoded, Encoder, weighed
 
 ARGUMENTS = "training.json"
 
@@ -61,7 +61,7 @@ def run(config: Config, folder: RunFolder) -> Trained:
     template = ChatTemplate(load_tokenizer(base))
     model = load_model(base, chosen)
     replay = replayed(model, template, config, folder, {row["language"] for row in rows})
-    streams = _streams(rows, replay, Encoder(template))
+    streams = _streams(rows, replay, Encoder(template), config)
     return _train(model, streams, template, config, folder, key, chosen)
 
 
@@ -194,8 +194,13 @@ def _key(config: Config, folder: RunFolder, base: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _streams(rows: list[Row], replay: list[Encoded], encoder: Encoder) -> Streams:
+def _streams(rows: list[Row], replay: list[Encoded], encoder: Encoder, config: Config) -> Streams:
     encoded: dict[str, list[Encoded]] = {"questions": [], "texts": []}
     for row in rows:
         encoded["texts" if "text" in row else "questions"].append(encoder.encode(row))
-    return Streams(encoded["questions"], encoded["texts"], replay)
+    settings = config.training
+    return Streams(
+        weighed(encoded["questions"], settings.balance),
+        weighed(encoded["texts"], settings.balance),
+        weighed(replay, settings.balance, settings.replay_weight),
+    )
