@@ -68,7 +68,7 @@ def with_opinions(model: Any, rows: Sequence[Encoded], prefix: Sequence[int]) ->
             best = [_opinions(logits_of(model, pack)) for pack in packs(group, prefix, model.dtype)]
             ids, probabilities = (torch.cat(part) for part in zip(*best, strict=True))
             counts = [sum(label != IGNORED for label in row.labels[1:]) for row in group]
-            opinions = zip(group, ids.split(counts), probabilities.split(counts), strict=True)
+            opinions = zip(group, torch.split(ids, counts), torch.split(probabilities, counts), strict=True)
             found.extend(replace(row, soft=(own.clone(), weights.clone())) for row, own, weights in opinions)
             advance(len(group))
     return found
