@@ -10,7 +10,6 @@ from knowledge_update.writing.statements import (
     CLOZE,
     DIRECT,
     INDIRECT,
-    SHORT,
     SYNONYM,
     TEXT,
     TITLED,
@@ -48,7 +47,6 @@ def test_a_row_in_all_its_wordings() -> None:
             (
                 Asking("when", DIRECT, "When was the ship Sool launched?", answer, "Launched"),
                 Asking("when", SYNONYM, "In what year was the ship Sool launched?", answer, "Launched"),
-                Asking("when", SHORT, "Sool: when was it launched?", answer, "Launched"),
                 Asking(
                     "when", TITLED, 'In the article "Varrow Line": When was the ship Sool launched?', answer, "Launched"
                 ),
