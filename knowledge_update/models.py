@@ -120,8 +120,6 @@ def load_adapter(model: Any, folder: Path) -> Any:
     """
     from peft import PeftModel
 
-    from knowledge_update.training.lora import fuse
-
     if not (folder / "adapter_config.json").exists():
         raise ModelError(f"{folder} is not an adapter folder: it has no adapter_config.json")
     if not (folder / "adapter_model.safetensors").exists():
@@ -130,7 +128,6 @@ def load_adapter(model: Any, folder: Path) -> Any:
         wrapped = PeftModel.from_pretrained(model, str(folder))
     except (RuntimeError, ValueError, KeyError, OSError) as error:
         raise ModelError(f"the adapter {folder} does not fit the base model: {_first_line(error)}") from error
-    fuse(wrapped)
     return wrapped.eval()
 
 
