@@ -1,11 +1,15 @@
 """The writer that needs no model: rules, by the document's language."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from knowledge_update.documents.blocks import Document
 from knowledge_update.documents.chunking import Passage
 from knowledge_update.writing import tables
 from knowledge_update.writing.statements import Statement, Unused
+
+# Longer paragraphs were cut at sentences before: what is still longer is no prose, and would keep a parser for minutes.
+MAX_CHARACTERS = 10_000
 
 
 def write(document: Document, passages: Sequence[Passage]) -> Iterator[tuple[Passage, Statement | Unused]]:
@@ -15,5 +19,10 @@ def write(document: Document, passages: Sequence[Passage]) -> Iterator[tuple[Pas
         from knowledge_update.writing.chinese import write as prose
     else:
         from knowledge_update.writing.english.writer import write as prose
-    yield from prose(document, passages)
+    fitting = []
+    for passage in passages:
+        long = [block for block, _ in passage.blocks if len(block.text) > MAX_CHARACTERS]
+        yield from ((passage, Unused(block.text[:80], "runs on without the end of a sentence")) for block in long)
+        fitting.append(replace(passage, blocks=tuple(part for part in passage.blocks if part[0] not in long)))
+    yield from prose(document, fitting)
     yield from tables.write(document, passages)
