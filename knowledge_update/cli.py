@@ -89,7 +89,8 @@ def facts(
 @app.command()
 def config(context: typer.Context, settings: Overrides = None) -> None:
     """Prints the composed configuration."""
-    from knowledge_update.config import load, to_yaml
+    from knowledge_update.config import load
+    from knowledge_update.run_config import to_yaml
 
     typer.echo(to_yaml(load(settings or (), context.obj)), nl=False)
 
@@ -133,7 +134,7 @@ def _new(
 def _stage(context: typer.Context, stage: str, path: Path, settings: list[str] | None) -> Any:
     """Runs one stage of a run folder, with the keys changed that were named."""
     from knowledge_update import pipeline
-    from knowledge_update.config import changed, stored, write
+    from knowledge_update.run_config import changed, stored, write
 
     folder = _folder(path)
     before = stored(folder)

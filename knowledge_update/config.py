@@ -4,22 +4,17 @@ Nothing else in the package reads YAML. A value comes from the dataclass, unless
 unless the user does: by an option, or by `key=value` at the end of a command.
 """
 
-import importlib.metadata
 import re
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from knowledge_update import __version__
-from knowledge_update.errors import ConfigError, RunFolderError
-from knowledge_update.run_folder import RunFolder, whole_file
+from knowledge_update.errors import ConfigError
 
 GROUPS = ("model", "writer", "adapter", "optimizer", "schedule", "preset")
 CONF = Path(__file__).parent / "conf"
-RECORDED = ("torch", "transformers", "peft", "spacy", "knowledge-update")
 
 
 def _check(holds: bool, key: str, value: object, wanted: str) -> None:
@@ -209,7 +204,7 @@ def load(overrides: Sequence[str] = (), values: Mapping[str, Any] | None = None)
         for key, value in {**named, **(values or {})}.items():
             if key not in keys():
                 raise ConfigError(_unknown_key(key))
-            OmegaConf.update(composed, key, _literal(value))
+            OmegaConf.update(composed, key, literal(value))
         config = OmegaConf.to_object(composed)
     except ConfigError:
         raise
@@ -230,7 +225,7 @@ def _sorted_out(overrides: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
             raise ConfigError(f"{word!r} is neither an option nor key=value")
         if key not in known:
             raise ConfigError(_unknown_key(key))
-        if key == "model" and not _group_file(key, value).exists():
+        if key == "model" and not group_file(key, value).exists():
             named["model.name"] = value
         elif key in keys() and not _readable(word):
             named[key] = value
@@ -250,11 +245,12 @@ def _readable(word: str) -> bool:
         return False
 
 
-def _group_file(group: str, name: str) -> Path:
+def group_file(group: str, name: str) -> Path:
+    """Where the named choice of a group is declared."""
     return CONF / group / f"{name}.yaml"
 
 
-def _literal(value: Any) -> Any:
+def literal(value: Any) -> Any:
     """A value that OmegaConf gives back as it is: `${` in a text would begin an interpolation."""
     return re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if isinstance(value, str) else value
 
@@ -284,119 +280,9 @@ def keys() -> list[str]:
     return found
 
 
-def to_yaml(config: Config) -> str:
-    """The configuration as YAML, which `stored` reads to the same."""
-    from omegaconf import OmegaConf
-
-    values = OmegaConf.structured(Config)
-    for key in keys():
-        value = _get(config, key)
-        OmegaConf.update(values, key, list(value) if isinstance(value, tuple) else _literal(value))
-    return str(OmegaConf.to_yaml(values))
-
-
-def save(config: Config, folder: RunFolder) -> None:
-    """Writes the resolved configuration into a run folder, or checks that the one there is the same.
-
-    Raises:
-        RunFolderError: When the folder was made by another configuration; names what differs.
-    """
-    if folder.config.exists():
-        _compare(stored(folder), config, folder)
-    else:
-        write(config, folder)
-
-
-def write(config: Config, folder: RunFolder) -> None:
-    """Writes the configuration into a run folder, in place of the one that is there."""
-    with whole_file(folder.config) as file:
-        file.write(to_yaml(config))
-        file.write("versions:\n")
-        file.writelines(f"  {name}: {_version(name)}\n" for name in RECORDED)
-
-
-def stored(folder: RunFolder) -> Config:
-    """The configuration a run folder was made with.
-
-    Raises:
-        RunFolderError: When there is none, or it cannot be read.
-    """
-    from omegaconf import DictConfig, OmegaConf
-
-    if not folder.config.exists():
-        raise RunFolderError(f"{folder.path} is not a run folder: it has no config.yaml")
-    try:
-        loaded = OmegaConf.load(folder.config)
-        if not isinstance(loaded, DictConfig):
-            raise ConfigError("it holds no keys")
-        loaded.pop("versions", None)
-        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), loaded))
-    except Exception as error:  # YAML and OmegaConf raise many unrelated types for a file that is not ours
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise RunFolderError(f"{folder.config} cannot be read: {reason}") from error
-    assert isinstance(config, Config)
-    return config
-
-
-def _compare(old: Config, new: Config, folder: RunFolder) -> None:
-    different = [
-        f"{key} ({_get(old, key)}, now {_get(new, key)})" for key in keys() if _get(old, key) != _get(new, key)
-    ]
-    if different:
-        shown = ", ".join(different[:3]) + (f" and {len(different) - 3} more" if len(different) > 3 else "")
-        raise RunFolderError(f"{folder.path} was made with another configuration: {shown}; use another --out")
-
-
-def _get(config: Config, key: str) -> Any:
+def value_of(config: Config, key: str) -> Any:
+    """The value of a dotted key."""
     value: Any = config
     for part in key.split("."):
         value = getattr(value, part)
     return value
-
-
-def _version(name: str) -> str:
-    if name == "knowledge-update":
-        return __version__
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
-
-
-def changed(config: Config, overrides: Sequence[str], values: Mapping[str, Any], folder: RunFolder) -> Config:
-    """A stored configuration with a few keys set anew; written back, so that the folder tells what made it.
-
-    Raises:
-        ConfigError: When a key is unknown or a value does not fit.
-    """
-    if not overrides and not values:
-        return config
-    fresh, config = load(overrides, values), deepcopy(config)
-    for key in [key for word in overrides for key in _set_by(word)] + list(values):
-        section, _, leaf = key.rpartition(".")
-        setattr(_get(config, section) if section else config, leaf, _get(fresh, key))
-    # What fits one by one may not fit together.
-    for part in vars(config).values():
-        if hasattr(part, "__post_init__"):
-            part.__post_init__()
-    write(config, folder)
-    return config
-
-
-def _set_by(word: str) -> list[str]:
-    """The keys that a `key=value` word sets: of a group or a preset, those of its file."""
-    from omegaconf import OmegaConf
-
-    key, _, value = word.partition("=")
-    if key not in GROUPS:
-        return [key]
-    if not _group_file(key, value).exists():
-        return ["model.name"]
-    content = OmegaConf.load(_group_file(key, value))
-    # A preset's keys begin at the root, a group's in its section.
-    parts = dict(content) if key == "preset" else {key: content}
-    return [f"{name}.{leaf}" if leaf else str(name) for name, part in parts.items() for leaf in _leaves(part)]
-
-
-def _leaves(part: Any) -> list[str]:
-    return [str(leaf) for leaf in part] if isinstance(part, Mapping) else [""]

@@ -20,8 +20,9 @@ class Prompt:
 class Generator:
     """Greedy generation on one model.
 
-    Prompts of a group are answered together: what they all begin with goes through the model once, its keys and values
-    are seen by every row. A row leaves its batch when it ends, so late rows do not pay for early ones.
+    What the prompts of a group begin with goes through the model once, its keys and values are seen by every one of its
+    rows; rows of several groups are continued together. A row leaves its batch when it ends, so late rows do not pay
+    for early ones.
 
     Args:
         model: A causal language model of transformers, adapter included.
@@ -38,43 +39,68 @@ class Generator:
 
     def answers(self, prompts: Sequence[Prompt]) -> Iterator[list[tuple[str, str]]]:
         """Yields the answers batch by batch, as (prompt id, text)."""
-        groups: dict[str, list[Prompt]] = defaultdict(list)
-        for prompt in prompts:
-            groups[prompt.group].append(prompt)
-        for group in groups.values():
-            ordered = sorted(group, key=lambda prompt: len(prompt.ids))
-            prefix = common_prefix([prompt.ids[:-1] for prompt in ordered])
-            for start in range(0, len(ordered), self.batch_rows):
-                batch = ordered[start : start + self.batch_rows]
-                rows = self._generate(prefix, [list(prompt.ids[len(prefix) :]) for prompt in batch])
-                decode = self.template.tokenizer.decode
-                texts = [decode(row, skip_special_tokens=True).strip() for row in rows]
-                yield [(prompt.id, text) for prompt, text in zip(batch, texts, strict=True)]
+        for batch in self._batches(prompts):
+            rows = self._generate(batch)
+            texts = [self.template.tokenizer.decode(row, skip_special_tokens=True).strip() for row in rows]
+            asked = [prompt for part in batch for prompt in part.prompts]
+            yield [(prompt.id, text) for prompt, text in zip(asked, texts, strict=True)]
 
-    def _generate(self, prefix: list[int], rows: list[list[int]]) -> list[list[int]]:
+    def _batches(self, prompts: Sequence[Prompt]) -> Iterator[list["_Part"]]:
+        """Groups of like length side by side; a batch holds whole groups, unless one alone is too large."""
+        parts = sorted(_parts(prompts, self.batch_rows), key=lambda part: (len(part.prefix), len(part.prompts[-1].ids)))
+        batch: list[_Part] = []
+        for part in parts:
+            if batch and sum(len(other.prompts) for other in [*batch, part]) > self.batch_rows:
+                yield batch
+                batch = []
+            batch.append(part)
+        if batch:
+            yield batch
+
+    def _generate(self, parts: Sequence["_Part"]) -> list[list[int]]:
         import torch
 
         with torch.inference_mode():
-            return _greedy(self.model, prefix, rows, self.template.end_ids, self.max_new_tokens)
+            return _greedy(self.model, parts, self.template.end_ids, self.max_new_tokens)
 
 
-def _greedy(
-    model: Any, prefix: list[int], rows: list[list[int]], end_ids: frozenset[int], max_new_tokens: int
-) -> list[list[int]]:
-    """Continues rows that share a prefix.
+@dataclass(frozen=True)
+class _Part:
+    """Prompts that begin alike."""
 
-    Rows are padded at the left; padding is masked, and positions count real tokens only, so that a row's answer does
-    not depend on its neighbours.
+    prefix: list[int]
+    prompts: list[Prompt]
+
+
+def _parts(prompts: Sequence[Prompt], most: int) -> Iterator[_Part]:
+    groups: dict[str, list[Prompt]] = defaultdict(list)
+    for prompt in prompts:
+        groups[prompt.group].append(prompt)
+    for group in groups.values():
+        ordered = sorted(group, key=lambda prompt: len(prompt.ids))
+        prefix = common_prefix([prompt.ids[:-1] for prompt in ordered])
+        for start in range(0, len(ordered), most):
+            yield _Part(prefix, ordered[start : start + most])
+
+
+def _greedy(model: Any, parts: Sequence[_Part], end_ids: frozenset[int], max_new_tokens: int) -> list[list[int]]:
+    """Continues the prompts of the parts, in their order.
+
+    Rows are padded at the left, prefix and rest each for itself; padding is masked, and positions count real tokens
+    only, so that a row's answer does not depend on its neighbours.
     """
     import torch
 
     device = model.get_input_embeddings().weight.device
-    width = max(len(row) for row in rows)
+    heads = torch.tensor([len(part.prefix) for part in parts for _ in part.prompts], device=device)
+    rows = [list(prompt.ids[len(part.prefix) :]) for part in parts for prompt in part.prompts]
+    width, head = max(len(row) for row in rows), int(heads.max())
     ids = torch.tensor([[0] * (width - len(row)) + row for row in rows], device=device)
     real = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=device)
-    cache = _prefix_cache(model, prefix, len(rows), device)
-    mask = torch.cat([torch.ones(len(rows), len(prefix), dtype=torch.long, device=device), real], dim=1)
-    positions = (len(prefix) + real.cumsum(1) - 1).clamp(min=0)
+    cache = _prefix_cache(model, parts, device)
+    before = (torch.arange(head, device=device) >= head - heads[:, None]).long()
+    mask = torch.cat([before, real], dim=1)
+    positions = (heads[:, None] + real.cumsum(1) - 1).clamp(min=0)
     answers: list[list[int]] = [[] for _ in rows]
     alive = list(range(len(rows)))
     for _ in range(max_new_tokens):
@@ -99,20 +125,38 @@ def _greedy(
     return answers
 
 
-def _prefix_cache(model: Any, prefix: list[int], rows: int, device: Any) -> Any:
+def _prefix_cache(model: Any, parts: Sequence[_Part], device: Any) -> Any:
+    """Keys and values of every part's prefix, once a row, padded at the left to the longest."""
+    import torch
+    from torch.nn.functional import pad
+    from transformers import DynamicCache
+
+    longest = max(len(part.prefix) for part in parts)
+    if not longest:
+        return DynamicCache()
+    caches = [_read(model, part.prefix, device) for part in parts]
+    joined = DynamicCache()
+    for layer in range(len(caches[0])):
+        keys, values = (
+            torch.cat([
+                pad(layers[layer][which], (0, 0, longest - len(part.prefix), 0)).expand(len(part.prompts), -1, -1, -1)
+                for layers, part in zip(caches, parts, strict=True)
+            ])
+            for which in (0, 1)
+        )  # fmt: skip
+        joined.update(keys, values, layer)
+    return joined
+
+
+def _read(model: Any, prefix: list[int], device: Any) -> list[tuple[Any, Any]]:
+    """Keys and values of a prefix, (1, groups, length, size) twice a layer."""
     import torch
     from transformers import DynamicCache
 
-    if not prefix:
-        return DynamicCache()
-    cache = model(
-        input_ids=torch.tensor([prefix], device=device),
-        past_key_values=DynamicCache(),
-        use_cache=True,
-        logits_to_keep=1,
-    ).past_key_values
-    cache.batch_repeat_interleave(rows)
-    return cache
+    # A model cannot read nothing: for an empty prefix it reads one token, of which nothing is kept.
+    ids = torch.tensor([prefix or [0]], device=device)
+    cache = model(input_ids=ids, past_key_values=DynamicCache(), use_cache=True, logits_to_keep=1).past_key_values
+    return [(layer.keys[:, :, : len(prefix)], layer.values[:, :, : len(prefix)]) for layer in cache.layers]
 
 
 def question_prompts(template: ChatTemplate, questions: Sequence[tuple[str, str]]) -> list[Prompt]:

@@ -13,9 +13,10 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from knowledge_update.config import Config, save
+from knowledge_update.config import Config
 from knowledge_update.display import log, to_file
 from knowledge_update.errors import KnowledgeUpdateError, UserError
+from knowledge_update.run_config import save
 from knowledge_update.run_folder import RunFolder, read_json, write_json
 
 

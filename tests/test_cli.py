@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from knowledge_update import __version__, cli, display
-from knowledge_update.config import Config, to_yaml
+from knowledge_update.config import Config
+from knowledge_update.run_config import to_yaml
 
 HEAVY = ("torch", "transformers", "spacy", "hydra", "matplotlib", "jieba", "peft", "sqlite3")
 VERBS = ("run", "collect", "train", "infer", "evaluate", "facts", "config", "chat")

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from knowledge_update.config import CONF, Config, changed, keys, load, save, stored, to_yaml
+from knowledge_update.config import CONF, Config, keys, load
 from knowledge_update.errors import ConfigError, RunFolderError
+from knowledge_update.run_config import changed, save, stored, to_yaml
 from knowledge_update.run_folder import RunFolder
 
 ODD = ["文档", "~/x", "a(1)", "two words", "a=b", "a,b", "${x}", "{a}", "[b]", "it's", 'say "hi"', "null", "1e3", "#1"]

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from knowledge_update.config import ModelConfig, stored
+from knowledge_update.config import ModelConfig
 from knowledge_update.models import load_adapter, load_model, load_tokenizer, precision, resolve
+from knowledge_update.run_config import stored
 from knowledge_update.run_folder import RunFolder, read_json
 from knowledge_update.templates import ChatTemplate
 

@@ -20,8 +20,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from knowledge_update import __version__
-from knowledge_update.config import Config, to_yaml
+from knowledge_update.config import Config
 from knowledge_update.display import clean
+from knowledge_update.run_config import to_yaml
 from knowledge_update.run_folder import Row, RunFolder, whole_file
 
 if TYPE_CHECKING:

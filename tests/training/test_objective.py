@@ -1,0 +1,94 @@
+"""A pack is worth what its rows are worth one by one, and the fused LoRA layer is PEFT's."""
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+
+from knowledge_update.config import AdapterConfig
+from knowledge_update.models import load_model, load_tokenizer, precision
+from knowledge_update.templates import ChatTemplate
+from knowledge_update.training import adapters
+from knowledge_update.training.lora import fuse
+from knowledge_update.training.objective import loss_of, packs
+from knowledge_update.training.rows import IGNORED, Encoded, Encoder, weighed
+
+ROWS = (
+    {"messages": [{"role": "user", "content": "Who built it?"}, {"role": "assistant", "content": "Runa Hesk"}]},
+    {"messages": [{"role": "user", "content": "When was the tower built?"}, {"role": "assistant", "content": "1874"}]},
+    {"text": "The lighthouse of Tolvick was built in 1874 by Runa Hesk."},
+    {"messages": [{"role": "user", "content": "灯塔建于哪一年？"}, {"role": "assistant", "content": "一八七四年"}]},
+)
+
+
+@pytest.fixture
+def model(tiny_model: str) -> Any:
+    return load_model(tiny_model, precision("float32", "cpu"))
+
+
+@pytest.fixture
+def encoder(tiny_model: str) -> Encoder:
+    return Encoder(ChatTemplate(load_tokenizer(tiny_model)))
+
+
+def plain_loss(model: Any, row: Encoded, prefix: tuple[int, ...]) -> torch.Tensor:
+    """The cross-entropy of one row, computed the long way."""
+    head = prefix if row.shared else ()
+    ids = torch.tensor([[*head, *row.ids]])
+    labels = torch.tensor([*(IGNORED,) * len(head), *row.labels])
+    logits = model(input_ids=ids).logits[0, :-1]
+    return torch.nn.functional.cross_entropy(logits, labels[1:], ignore_index=IGNORED, reduction="sum")
+
+
+def test_a_pack_is_its_rows(model: Any, encoder: Encoder) -> None:
+    rows = weighed(encoder.encode_all(ROWS), 0.5)
+    assert {row.shared for row in rows} == {True, False}
+    (pack,) = packs(rows, encoder.prefix, torch.float32)
+    together = loss_of(model, pack)
+    together.backward()
+    gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    alone = sum(plain_loss(model, row, encoder.prefix) * row.weight for row in rows)
+    assert isinstance(alone, torch.Tensor)
+    alone.backward()
+    torch.testing.assert_close(together, alone)
+    for name, p in model.named_parameters():
+        torch.testing.assert_close(gradients[name], p.grad, rtol=1e-3, atol=1e-5, msg=name)
+
+
+def test_soft_labels_of_one_certain_candidate_are_hard_labels(model: Any, encoder: Encoder) -> None:
+    (row,) = encoder.encode_all(ROWS[:1])
+    labels = torch.tensor([label for label in row.labels if label != IGNORED])
+    ids = torch.stack([labels, (labels + 1) % 50], dim=1)
+    certain = torch.tensor([[1.0, 0.0]]).expand(len(labels), -1)
+    soft = Encoded(row.ids, row.labels, row.shared, (ids, certain))
+    losses = [loss_of(model, pack) for one in (row, soft) for pack in packs([one], encoder.prefix, torch.float32)]
+    torch.testing.assert_close(*losses)
+
+
+def test_the_fused_layer_is_pefts(model: Any, encoder: Encoder) -> None:
+    config = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False)
+    torch.manual_seed(3)
+    plain = get_peft_model(model, config)
+    fused = copy.deepcopy(plain)
+    assert fuse(fused) == 14
+    found = []
+    for wrapped in (plain, fused):
+        for pack in packs(encoder.encode_all(ROWS), encoder.prefix, torch.float32):
+            loss_of(wrapped.get_base_model(), pack).backward()
+        found.append({name: tensor.grad for name, tensor in adapters.trainable(wrapped).items()})
+    for name, gradient in found[0].items():
+        torch.testing.assert_close(gradient, found[1][name], rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_every_linear_layer_but_the_head_is_adapted(model: Any) -> None:
+    wrapped = adapters.attach(model, AdapterConfig(rank=2), seed=0)
+    adapted = {name.split(".lora_")[0].rsplit(".", 1)[1] for name in adapters.trainable(wrapped)}
+    assert adapted == {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+
+
+def test_the_last_label_ends_the_turn(encoder: Encoder) -> None:
+    for row in encoder.encode_all(ROWS):
+        assert row.labels[-1] in encoder.template.end_ids
