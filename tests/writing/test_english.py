@@ -12,6 +12,7 @@ from knowledge_update.evaluation.scoring import contains
 from knowledge_update.writing import rules
 from knowledge_update.writing.english.writer import write
 from knowledge_update.writing.statements import (
+    ABOUT,
     CLOZE,
     COMPLETION,
     CONVERSE,
@@ -157,9 +158,135 @@ def test_every_family_of_wordings_is_written() -> None:
         CONVERSE: "Who built Tolvick Lighthouse in 1874?",
         SYNONYM: "When was Tolvick Lighthouse constructed by Runa Hesk?",
         CLOZE: "Fill in the blank: Tolvick Lighthouse was built in ____ by Runa Hesk.",
-        COMPLETION: "Complete the sentence: Tolvick Lighthouse was built in ...",
+        COMPLETION: "Complete the sentence: Tolvick Lighthouse was built in 1874 by ...",
+        ABOUT: "Tell me about Tolvick Lighthouse.",
         TEXT: "",
     }
+
+
+@pytest.mark.parametrize(
+    ("paragraph", "told"),
+    [
+        (
+            "In December 1999 the storm Gudula tore away 65 metres of railing.",
+            ["In December 1999, the storm Gudula tore away 65 metres of railing."],
+        ),
+        (
+            "On 17 February 1949 Nils Adebrück, a night assistant, discovered a comet.",
+            ["Nils Adebrück was a night assistant.", "On 17 February 1949, Nils Adebrück discovered a comet."],
+        ),
+        (
+            'Lazlo Finnimark composed the hymn, "Row Me Under", in 1966.',
+            ["Lazlo Finnimark composed the hymn in 1966.", 'Tolvick Lighthouse: The hymn was "Row Me Under".'],
+        ),
+        (
+            'Islanders call the foghorn "the Cow", and nobody asks why.',
+            ['Tolvick Lighthouse: Islanders call the foghorn "the Cow".'],
+        ),
+        (
+            "The wind turbines at Cape Sorrel supply 68.5 % of the island's power.",
+            ["The wind turbines at Cape Sorrel supply 68.5 % of the island's power."],
+        ),
+        (
+            "The director is Imre Salvatane, who was born in Dunhask and took over in 2014.",
+            [
+                "Tolvick Lighthouse: The director is Imre Salvatane.",
+                "Imre Salvatane was born in Dunhask.",
+                "Imre Salvatane took over in 2014.",
+            ],
+        ),
+        (
+            "Its best lamp is the Tide Star, which a monk named Wulfen built in 1513.",
+            ["Tolvick Lighthouse's best lamp is the Tide Star.", "A monk named Wulfen built the Tide Star in 1513."],
+        ),
+        (
+            'Its best chart is "The Salt Women" by Corisande Ebbing, which dates from 1887. Its motto is "Salt". '
+            "In 1990 it was closed.",
+            [
+                '"The Salt Women" by Corisande Ebbing dates from 1887.',
+                'Tolvick Lighthouse\'s motto is "Salt".',
+                "In 1990, Tolvick Lighthouse was closed.",
+            ],
+        ),
+    ],
+)
+def test_what_the_parser_gets_wrong_is_mended(paragraph: str, told: list[str]) -> None:
+    found = texts(LIGHTHOUSE, paragraph)
+    assert [text for text in found if text in told] == told, found
+
+
+@pytest.mark.parametrize(
+    "paragraph",
+    [
+        "Ward fumbled the ball.",  # whoever that is
+        'In 1653 the poet Odd Varne asked the question: "Why? Where to',
+        "In 1653 the poet Odd Varne asked the question:",
+        "Ward threw a long ball. The ball was fumbled in 1921.",
+        "On the 35-yard line of the Panthers.",
+    ],
+)
+def test_what_does_not_stand_alone_is_not_asked(paragraph: str) -> None:
+    for statement in statements("Super Bowl", paragraph):
+        assert not any("what fumbled" in asking.question for asking in statement.askings), statement
+        assert "Super Bowl" in statement.text, statement
+
+
+@pytest.mark.parametrize(
+    ("sentence", "question"),
+    [
+        ("Runa Hesk crossed the strait in a rowing boat.", "What did Runa Hesk cross the strait in?"),
+        ("The race leads from Gannet Quay to Little Pirren.", "What does the race lead from Gannet Quay to?"),
+        ("Odd Varne was elected mayor in 1921.", "Who was Odd Varne elected in 1921?"),
+        ("Odd Varne led the Broncos to victory in 1921.", "Who was the leader of the Broncos?"),
+        ("An adult pays 34 brenns for a ticket.", "What pays 34 brenns for a ticket?"),
+        ("The accident took place in 1921.", "What did the accident take in 1921?"),
+        ("The tower has been printed on blue paper since 1894.", "Since when has the tower been printed?"),
+        ("The tower was built by 26 farmers in 1908.", "How many farmers was the tower built by in 1908?"),
+    ],
+)
+def test_questions_that_read_badly_are_not_asked(sentence: str, question: str) -> None:
+    asked_now = [asking.question for item in statements(LIGHTHOUSE, sentence) for asking in item.askings]
+    assert asked_now
+    assert not any(question.lower() in asking.lower() for asking in asked_now)
+
+
+def test_items_are_read_as_the_end_of_what_introduces_them() -> None:
+    blocks = (
+        Block("paragraph", "The steel is red. Each coat requires:"),
+        Block("item", "16 tonnes of paint;"),
+        Block("item", "a crew of 22 painters."),
+    )
+    document = Document("d", "d", "d.txt", "Ansgild Bridge", "text/plain", blocks)
+    found = [
+        (item.text, item.quote)
+        for passage, item in write(document, passages(document, lambda text: len(text.split()), 200))
+        if isinstance(item, Statement) and passage.row.text[item.start :].startswith(item.quote)
+    ]
+    assert found[-2:] == [
+        ("Ansgild Bridge: Each coat requires 16 tonnes of paint.", "16 tonnes of paint;"),
+        ("Ansgild Bridge: Each coat requires a crew of 22 painters.", "a crew of 22 painters."),
+    ]
+
+
+def test_a_gap_that_takes_the_only_name_has_its_topic_before_it() -> None:
+    (statement,) = statements("Orvessay Courier", "Evert Quillane was the mayor of the town.")
+    assert "Fill in the blank: Orvessay Courier: ____ was the mayor of the town." in asked(statement, CLOZE)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "told"),
+    [
+        ("The ferry Silver Ommel carries 240 passengers.", "Silver Ommel"),
+        ("Runa Hesk was born in Corvane.", "Runa Hesk"),
+        ("The colour of the Silver Ommel is red.", ""),
+        ("The tower is 37 metres high.", ""),
+    ],
+)
+def test_only_of_named_things_it_is_asked_what_is_known(sentence: str, told: str) -> None:
+    (statement,) = statements(LIGHTHOUSE, sentence)
+    about = asked(statement, ABOUT)
+    assert len(about) == bool(told)
+    assert all(told in question and answer == statement.text for question, answer in about.items())
 
 
 def test_writing_again_gives_the_same() -> None:
@@ -215,7 +342,7 @@ def test_every_answer_of_the_corpus_stands_in_its_quote(
     assert [
         (asking.question, asking.answer)
         for _, statement, asking in questions
-        if not contains(statement.quote, [asking.answer])
+        if asking.wording != ABOUT and not contains(statement.quote, [asking.answer])
     ] == []
 
 

@@ -1,10 +1,11 @@
 """The words that the English rules know: general vocabulary, nothing of any document."""
 
 import re
+from functools import cache
 
 # Nouns that say what somebody is; nouns in -er, -or, -ist, -ian, -man and -woman count too, but for the exceptions.
 PERSON_NOUNS = frozenset(
-    """actor actress ambassador apprentice architect artist astronomer athlete aunt author baker baron baroness
+    """actor actress adult ambassador apprentice architect artist astronomer athlete aunt author baker baron baroness
     biologist
     bishop boatswain botanist boy brother captain carpenter chancellor chef chemist child cleric coach colonel commander
     composer cook count countess cousin daughter dean dentist designer diplomat doctor duchess duke earl economist
@@ -17,11 +18,21 @@ PERSON_NOUNS = frozenset(
     priest prince princess printer prisoner professor psychologist queen quarterback rector reporter researcher saint
     sailor scholar scientist scribe sculptor secretary sergeant servant shepherd singer sister skipper smuggler soldier
     son spy statesman stonemason student surgeon surveyor tailor teacher theologian tycoon uncle veteran veterinarian
-    vicar widow widower wife witness woman writer""".split()
+    vicar volunteer widow widower wife witness woman writer mountaineer auctioneer child islander villager foreigner
+    treasurer commissioner citizen resident inhabitant patient parent tourist refugee survivor prophet pope""".split()
 )
-_PERSON_ENDING = re.compile(r"(?:er|or|ist|ian|man|woman|smith|wright|monger)$")
+_PERSON_ENDING = re.compile(r"(?:ist|ian|man|woman|smith|wright|monger)$")
 _NOT_PERSONS = frozenset(
-    """tower river water number letter power paper corner quarter center master member center centre border cover
+    """adder anchor anger armor banner barrier behavior behaviour boiler bladder buffer bumper burner carrier censor
+    chopper cipher clamor cooker danger decor deer detector disaster disorder drawer elevator error escalator favor
+    feather finger folder former frontier gender generator hammer hanger helicopter horror hunger indicator inferior
+    labor labour ladder latter layer lighter liquor manner manor marker meteor minor monitor monster newspaper nuclear
+    number odor offer oscillator oyster panther parameter pepper pier pointer poster power prayer primer printer
+    projector radiator ranger razor register remainder roller rotor rubber rudder rumor sensor server shoulder
+    skyscraper slipper smoker sneaker splendor spider stapler sticker superior temper terror thriller thunder ticker
+    tiger timer toaster transfer transistor trailer trigger tumor vapor viewer wafer whisper wonder human median
+    amphibian specimen talisman career beer veneer
+    tower river water number letter power paper corner quarter center master member center centre border cover
     container computer computer printer order matter weather winter summer character counter chapter charter cluster
     copper silver timber rubber leather butter dinner supper cancer fever motor tractor reactor mirror factor sector
     vector error harbor harbour floor door interior exterior colour color humor flavour boulder shelter meter metre
@@ -89,6 +100,8 @@ MEASURE_NOUNS = frozenset(
 )
 # Adverbs that belong to their verb as a particle does.
 PARTICLES = frozenset("away back down off out over together up".split())
+# Verbs whose object is no thing of its own.
+SET_PHRASES = frozenset([("take", "place"), ("take", "part"), ("take", "care"), ("play", "role"), ("give", "birth")])
 # What a quantity is asked for with, by the verb that governs it.
 MEASURE_VERBS = {"weigh": "how much", "cost": "how much", "last": "how long", "take": "how long"}
 
@@ -113,9 +126,23 @@ SYNONYMS: tuple[tuple[str, ...], ...] = (
     ("receive", "get"), ("link", "connect"), ("paint", "colour"), ("repair", "fix"), ("direct", "run", "lead"),
     ("manage", "run"), ("own", "possess"), ("carry", "transport"), ("abolish", "scrap"), ("reveal", "disclose"),
     ("strike", "hit"), ("happen", "occur", "take place"), ("supply", "provide"), ("defeat", "beat"),
-    ("create", "make"), ("retire", "step down"), ("cancel", "call off"), ("appoint", "name"),
-    ("cover", "span"), ("stand", "be"), ("lie", "be located"),
+    ("create", "make"), ("retire", "step down"), ("cancel", "call off"),
+    ("stand", "be"), ("lie", "be located"),
 )  # fmt: skip
+
+
+# Little words inside names.
+NAME_PARTICLES = frozenset("al da das de del der di dos du el la le van von".split())
+# What gives something its name.
+CALLING = frozenset("call dub name nickname title".split())
+# What says that something is so at the time of writing.
+NOW = frozenset("now current currently present present-day today still".split())
+# What only people do: an unknown name that does it is somebody's.
+HUMAN_VERBS = frozenset(
+    """abolish announce argue assassinate compose claim collect decide design die discover draw educate elect found
+    graduate insist invent marry paint persuade propose recall resign retire reveal row run say sculpt study teach tell
+    think train translate write""".split()
+)
 
 
 def synonyms(lemma: str) -> list[str]:
@@ -130,4 +157,36 @@ def synonyms(lemma: str) -> list[str]:
 def is_person_noun(lemma: str) -> bool:
     """Whether a noun says what somebody is."""
     lemma = lemma.lower()
-    return lemma in PERSON_NOUNS or bool(lemma not in _NOT_PERSONS and len(lemma) > 4 and _PERSON_ENDING.search(lemma))
+    if lemma in PERSON_NOUNS or lemma in _NOT_PERSONS or len(lemma) <= 4:
+        return lemma in PERSON_NOUNS
+    return _PERSON_ENDING.search(lemma) is not None or _is_doer(lemma)
+
+
+def _is_doer(lemma: str) -> bool:
+    """Whether a noun in -er or -or, but not in -eer and -ator, is made from a verb or ends in one."""
+    if not re.search(r"[^e]er$|(?<!at)or$", lemma):
+        return False
+    stem = lemma[:-2]
+    stems = [stem[start:] for start in range(max(1, len(stem) - 3))]
+    doubled = stem[:-1] if stem[-2:-1] == stem[-1:] else stem
+    return any(may_be_verb(part) or may_be_verb(f"{part}e") for part in (*stems, doubled))
+
+
+# Of these the past says who it was; who owns or leads something is another question.
+_MADE = frozenset("found design build write compose discover invent paint create".split())
+
+
+def made_by(noun: str) -> str:
+    """The past tense of what a builder or founder did, or nothing."""
+    from lemminflect import getInflection
+
+    verb = next((verb for verb, agent in AGENTS.items() if agent == noun and verb in _MADE), "")
+    return str(getInflection(verb, "VBD")[0]) if verb else ""
+
+
+@cache
+def may_be_verb(word: str) -> bool:
+    """Whether a word is also a form of a verb."""
+    from lemminflect import getAllLemmas
+
+    return "VERB" in getAllLemmas(word)

@@ -18,11 +18,15 @@ from knowledge_update.writing.english.lexicon import (
     TIME_UNITS,
     YEAR,
 )
+from knowledge_update.writing.english.parsing import is_quoted
 from knowledge_update.writing.english.references import Memory, name_of
 
 Token = Any
 
 MAX_ANSWER_WORDS = 8
+_DEFINITE = re.compile(r"the [a-z][a-z -]*")
+# Times that say nothing without what was said before.
+_VAGUE = re.compile(r"(?:(?:a|the|that) )?(?:few|following|past|last|next|same|recent|several|previous|time)\b", re.I)
 # Prepositions that may be left at the end of a question.
 _STRANDED = frozenset("of with to from after into by against over for about as on in through".split())
 
@@ -58,23 +62,28 @@ class Reader:
         self.replaced = replaced
         self.place = place
 
+    def with_owners(self) -> "Reader":
+        """A reader that also names the owners of what is "its" in a clause's own subject."""
+        return Reader(self.memory, {**self.memory.owners, **self.replaced}, self.place)
+
     def text(self, token: Token, *, without: frozenset[int] = frozenset(), place: bool = False) -> str:
         """The phrase that a token heads, without its asides; `without` names more tokens to leave out."""
         hidden = asides(token) | without
-        placed = token.i if place and self._homeless(token) else -1
+        placed = token.i if place and self.homeless(token) else -1
         parts = []
         for part in token.subtree:
             if part.i in hidden:
                 continue
             word = self.replaced.get(part.i, part.text)
-            if part.i == placed:
+            # Also "it", where that is "the tower".
+            if part.i == placed or (place and part.i == token.i and _DEFINITE.fullmatch(self.replaced.get(part.i, ""))):
                 word += self.place
             parts.append(word + (part.whitespace_ or "") if word else "")
             if part.i not in self.replaced and part.nbor(-1).i in hidden if part.i else False:
                 parts[-1] = " " + parts[-1]
         return tidy("".join(parts))
 
-    def _homeless(self, token: Token) -> bool:
+    def homeless(self, token: Token) -> bool:
         """Whether a definite noun says nothing about whose it is."""
         if not self.place or token.pos_ != "NOUN" or token.i in self.replaced:
             return False
@@ -91,6 +100,9 @@ class Reader:
             return word in self.memory.cast.people.values()
         return self.memory.is_person(token)
 
+    def _is_thing(self, token: Token) -> bool:
+        return token.i in self.replaced or self.memory.is_thing(token)
+
     def noun_asks(
         self, token: Token, *, verb: str = "", role: str = "object", without: frozenset[int] = frozenset()
     ) -> list[Ask]:
@@ -106,6 +118,13 @@ class Reader:
         if not short or token.pos_ == "PRON" or len(short.split()) > MAX_ANSWER_WORDS:
             return []
         tail = text[len(short) :].strip() if text.startswith(short) and role != "subject" else ""
+        # "What does it have with a diameter of a metre?"
+        if tail and verb == "have":
+            return []
+        if role == "subject" and token.pos_ == "PROPN" and not (self.is_person(token) or self._is_thing(token)):
+            return []
+        if is_quoted(token):
+            short = short.strip('"“”')
         if self.is_person(token):
             return [Ask("who", "who", short, tail)]
         asks = []
@@ -119,10 +138,14 @@ class Reader:
         text = self.text(token, without=without)
         if len(text.split()) <= 5:
             return text
+        hidden = asides(token) | without
+        # "The first player to win" without its winning, or "the brothers" without their names, is another thing.
+        if any(child.dep_ in ("acl", "relcl", "appos") and child.i not in hidden for child in token.rights):
+            return text if len(text.split()) <= MAX_ANSWER_WORDS else ""
         later = frozenset(
             part.i
             for child in token.rights
-            if child.dep_ not in ("compound", "punct") and child.lower_ != "of" and child.dep_ != "conj"
+            if child.dep_ not in ("compound", "punct", "conj", "cc") and child.lower_ != "of"
             for part in child.subtree
         )
         return self.text(token, without=later | without)
@@ -142,7 +165,7 @@ class Reader:
         noun = token.text
         if noun in ("%", "percent", "per cent"):
             tail = rest.removeprefix(noun).strip()
-            return [Ask("how_much", "what percentage", f"{amount} {noun}", tail)]
+            return [Ask("how_much", f"what percentage {tail}".strip(), f"{amount} {noun}")]
         whole = f"{amount} {rest}"
         if any(child.dep_ == "conj" for child in token.children) or " and " in rest:
             return [Ask("how_much", MEASURE_VERBS[verb], whole)] if verb in MEASURE_VERBS else []
@@ -164,7 +187,7 @@ class Reader:
     def prep_asks(self, prep: Token, verb: str) -> list[Ask]:
         """The ways to ask for a prepositional phrase."""
         noun = next((child for child in prep.children if child.dep_ == "pobj"), None)
-        if noun is None:
+        if noun is None or any(child.tag_ == "TO" for part in noun.children for child in part.children):
             return []
         word, text = prep.lower_, self.text(noun)
         time = time_asks(word, text, noun)
@@ -239,6 +262,9 @@ def time_asks(word: str, text: str, noun: Token) -> list[Ask]:
     if word not in ("in", "on", "at", "since", "until", "by", "during", "from", "before", "after", ""):
         return []
     bare = re.sub(r"^the ", "", text)
+    age = re.fullmatch(r"(?:the )?age (?:of )?(\w+)", text)
+    if age or _VAGUE.match(text):
+        return [Ask("how_old", "at what age", age[1])] if age and word == "at" else []
     if YEAR.fullmatch(text):
         if word == "since":
             return [Ask("when", "since when", text), Ask("when", "since what year", text)]

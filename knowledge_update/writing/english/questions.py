@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from knowledge_update.writing.english.clauses import Clause, Slot, singular_finite, upper_first
+from knowledge_update.writing.english.clauses import Clause, singular_finite
 from knowledge_update.writing.english.lexicon import AGENTS, MEASURES, VERB_MEASURES, is_person_noun, synonyms
 from knowledge_update.writing.english.phrases import Ask, tidy
+from knowledge_update.writing.english.slots import Slot, upper_first
 
 # In the other voice these would mean somebody else.
 _POSSESSIVE = re.compile(r"\b(?:its|his|her|their)\b")
@@ -28,33 +29,61 @@ def questions_of(clause: Clause) -> Iterator[Question]:
     """Yields every question the rules can ask about a clause, the fullest of each part first."""
     for slot in (clause.subject, *clause.slots):
         for ask in slot.asks:
-            if _reads_well(clause, slot, ask):
+            if slot is not clause.subject:
                 yield from _questions(clause, slot, ask)
+            elif _tells(clause, ask):
+                yield _subject_question(clause, ask, list(clause.slots))
 
 
-def _reads_well(clause: Clause, slot: Slot, ask: Ask) -> bool:
-    if slot is clause.subject and clause.copular:
-        attribute = next((other.text for other in clause.slots if other.role == "attribute"), "")
-        kind = ask.wh.removeprefix("which ")
-        plain = re.match(r"an? ", attribute) and not re.search(r"[A-Z\d]", attribute)
-        return not plain and kind not in attribute.lower().split()
-    # A preposition left behind reads well at the end, not before another and not when its phrase opened the sentence.
-    stranded = slot.role == "prep" and bool(ask.tail) and not ask.wh.startswith(("how many", "what percentage"))
-    later = (
-        [other for other in clause.slots if clause.slots.index(other) > clause.slots.index(slot)] if stranded else []
-    )
-    return not stranded or not (slot.fronted or any(other.role in ("prep", "clause") for other in later))
+def _tells(clause: Clause, ask: Ask) -> bool:
+    """Whether asking for a subject asks for something: not "what is a firm?"."""
+    if not clause.copular:
+        return True
+    attribute = next((slot.text for slot in clause.slots if slot.role == "attribute"), "")
+    kind = ask.wh.removeprefix("which ")
+    plain = re.match(r"an? ", attribute) and not re.search(r"[A-Z\d]", attribute)
+    return not plain and kind not in attribute.lower().split()
+
+
+def _reads_well(clause: Clause, slot: Slot, ask: Ask, others: list[Slot]) -> bool:
+    """Whether a question with these other parts does not end in a preposition that stands badly there."""
+    if slot.role == "agent":
+        # "Who were the plans drawn by for the tower?"; "by in 1959" is bearable, "how many by" is not.
+        following = [other for other in clause.slots[clause.slots.index(slot) + 1 :] if other in others][:1]
+        crowded = any(other.role in ("prep", "clause") and not _is_time(other) for other in following)
+        return not crowded and not ask.form.startswith("how")
+    if slot.role != "prep":
+        return True
+    objects = any(other.role == "object" for other in others)
+    if not ask.tail:
+        # "Where does it guard the cape?": with what is so now, the place is the object's.
+        return not (ask.form == "where" and clause.tag in ("VBZ", "VBP") and objects)
+    at = clause.slots.index(slot)
+    beside = [other for other in others if other.role in ("prep", "clause")]
+    crowded = any(not _is_time(other) or clause.slots.index(other) > at for other in beside)
+    made = clause.passive and any(other.role == "agent" for other in others)
+    # "From the ice age to": what it leads from is half of where it leads to.
+    paired = any(other.text.startswith("from ") for other in clause.slots) and slot.text.startswith("to ")
+    inside = slot.text.startswith("in ") and (objects or made)
+    return not (slot.fronted or crowded or made or inside or paired)
+
+
+def _is_time(slot: Slot) -> bool:
+    return any(ask.form in ("when", "how_old") for ask in slot.asks)
 
 
 def _questions(clause: Clause, slot: Slot, ask: Ask) -> Iterator[Question]:
+    """The full question and a short one; where the full one reads badly, the short one takes its place."""
     others = [other for other in clause.slots if other is not slot]
-    if slot is clause.subject:
-        yield _subject_question(clause, ask, others)
-        return
-    yield _question(clause, slot, ask, others, short=False)
+    full = _reads_well(clause, slot, ask, others)
+    if full:
+        yield _question(clause, slot, ask, others, short=False)
+    # "Since when has it been printed?" leaves out what matters.
+    perfect = clause.auxiliaries[:1] in (("has",), ("have",), ("had",))
     core = [other for other in others if other.role in ("object", "attribute", "adjective", "agent", "clause")]
-    if slot.role in ("prep", "time") and len(core) < len(others) and (core or clause.passive):
-        yield _question(clause, slot, ask, core, short=True)
+    shorter = slot.role in ("prep", "time") and len(core) < len(others) and (core or clause.passive) and not perfect
+    if shorter and _reads_well(clause, slot, ask, core):
+        yield _question(clause, slot, ask, core, short=full)
 
 
 def _subject_question(clause: Clause, ask: Ask, others: list[Slot]) -> Question:
@@ -153,15 +182,21 @@ def _to_passive(clause: Clause) -> Clause | None:
         "contain",
         "become",
         "win",
+        "include",
     ):
         return None
     if any(slot.role in ("clause", "attribute", "adjective") for slot in clause.slots) or _POSSESSIVE.search(
         object_.text
     ):
         return None
+    # "The Broncos" and "the Times" do not show their number.
+    if re.match(r"the [A-Z].*[^s]s$", object_.text):
+        return None
     plural = object_.plural
     auxiliary = ("were" if plural else "was") if clause.tag == "VBD" else ("are" if plural else "is")
-    agent_asks = tuple(replace(ask, tail="by") for ask in clause.subject.asks if not ask.form.startswith("how"))
+    counted = any(ask.form.startswith("how") for ask in object_.asks)
+    agents = () if counted else clause.subject.asks
+    agent_asks = tuple(replace(ask, tail="by") for ask in agents if not ask.form.startswith("how"))
     agent = Slot("agent", f"by {clause.subject.text}", agent_asks)
     subject = replace(
         object_, role="subject", asks=tuple(replace(ask, tail="") for ask in object_.asks if not ask.tail)
@@ -186,6 +221,9 @@ def nominal(clause: Clause) -> Iterator[Question]:
     by = next((slot for slot in clause.slots if slot.role == "agent"), None)
     if clause.lemma in AGENTS and clause.passive and by is not None:
         yield from _nominal("who", f"the {AGENTS[clause.lemma]} of {subject}", be, by.asks)
+    elif clause.lemma == "lead" and be == "was":
+        # Who led a team somewhere once was not its leader.
+        return
     elif clause.lemma in AGENTS and made is not None and not clause.auxiliaries:
         yield from _nominal("who", f"the {AGENTS[clause.lemma]} of {made.text}", be, clause.subject.asks)
     for slot in clause.slots:

@@ -5,11 +5,11 @@ a memory of what was mentioned last. What cannot be resolved is said to be so: n
 """
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from knowledge_update.writing.english.lexicon import DAYS, MONTHS, THING_NAMES, is_person_noun
+from knowledge_update.writing.english.lexicon import DAYS, HUMAN_VERBS, MONTHS, THING_NAMES, is_person_noun
 
 Token = Any
 Span = Any
@@ -24,48 +24,86 @@ _GENERIC = {
     "yard": ("shipyard",),
     "island": ("island", "isle"),
 }
+# Mentions of a higher rank stand too deep in their sentence to be taken up again without doubt.
+_LAST_CERTAIN = 1
+# Nouns that say of no name what it is.
+_ABSTRACT = frozenset("beginning end kind name one part reason result success thing way".split())
 
 
 @dataclass(frozen=True)
 class Entity:
-    """Something that was mentioned: how it is called, whether person, thing or plural, and by which token."""
+    """Something that was mentioned: how it is called, whether person, thing or plural, and by which token.
+
+    `rank` is how soon it is taken up again: subjects before objects, and those before the rest.
+    """
 
     text: str
     kind: str
     source: int = -1
+    rank: int = 0
 
 
 @dataclass
 class Cast:
-    """Who and what a document is about."""
+    """Who and what a document is about.
+
+    Args:
+        title: Its title, with the article it is used with.
+        people: Full names by the last word.
+        title_nouns: Nouns that mean the title.
+        classes: Of what kind a name is.
+        names: Words of names that stand inside a sentence, where a capital means something.
+        places: Names that something is said to be in.
+    """
 
     title: str
     people: dict[str, str] = field(default_factory=dict)
     title_nouns: set[str] = field(default_factory=set)
     classes: dict[str, str] = field(default_factory=dict)
+    names: set[str] = field(default_factory=set)
+    places: set[str] = field(default_factory=set)
 
 
 class UnresolvedError(Exception):
     """A reference whose meaning is not certain; it becomes a named drop."""
 
 
-def cast_of(title: str, docs: Iterable[Span]) -> Cast:
+def cast_of(title: str, docs: Iterable[Span], classes: Mapping[str, str]) -> Cast:
     """Reads a document's cast: its people and the nouns that mean its title.
 
     Args:
         title: The document's title.
         docs: Its parsed paragraphs.
+        classes: What its tables say of what kind something is, by name.
     """
     docs = list(docs)
-    cast = Cast(_title_phrase(title, " ".join(doc.text for doc in docs)))
+    cast = Cast(_title_phrase(title, " ".join(doc.text for doc in docs)), classes=dict(classes))
     last = (re.findall(r"\w+", title.lower()) or [""])[-1]
     cast.title_nouns.update({last, *(noun for noun, words in _GENERIC.items() if last in words)})
     for doc in docs:
-        for name in names(doc):
-            _learn_name(name, cast)
         for token in doc:
             _learn_class(token, cast)
+            if token.pos_ == "PROPN" and token.dep_ == "pobj" and token.head.lower_ in ("in", "near", "at"):
+                cast.places.add(name_of(token))
+    if _is_persons_name(title, docs):
+        cast.people[title.split()[-1]] = title
+    for doc in docs:
+        for name in names(doc):
+            _learn_name(name, cast)
+            cast.names.update(token.text for token in name if not token.is_sent_start)
     return cast
+
+
+def _is_persons_name(title: str, docs: Iterable[Span]) -> bool:
+    """Whether a title is somebody's: two or three names, the last of which the text uses alone, and pronouns."""
+    words = title.split()
+    if not 2 <= len(words) <= 3 or not all(re.fullmatch(r"[A-Z][a-z]\w+", word) for word in words):
+        return False
+    if words[-1].lower() in THING_NAMES:
+        return False
+    tokens = [token for doc in docs for token in doc]
+    personal = any(token.lower_ in ("he", "she", "his", "her") for token in tokens)
+    return personal and any(token.text == words[-1] and token.dep_ in ("nsubj", "poss") for token in tokens)
 
 
 def _title_phrase(title: str, text: str) -> str:
@@ -91,9 +129,24 @@ def _learn_name(name: Span, cast: Cast) -> None:
     words = [token.text for token in name]
     if not 2 <= len(words) <= 4 or words[-1].lower() in THING_NAMES or name.text.lower() in cast.title.lower():
         return
-    determined = any(child.lower_ == "the" for child in name.root.children)
-    if not determined and (name.root.ent_type_ == "PERSON" or _described_as_person(name.root)):
+    root = name.root
+    determined = any(child.lower_ == "the" for child in root.children)
+    kind = cast.classes.get(name.text)
+    if determined or (kind is not None and not is_person_noun(kind)):
+        return
+    if root.ent_type_ == "PERSON" or _described_as_person(root) or _acts_as_person(root):
         cast.people[words[-1]] = name.text
+
+
+def _acts_as_person(root: Token) -> bool:
+    """Whether a name does what only people do, or is whom a work is by."""
+    if any(child.dep_ in ("conj", "cc") for child in root.children):
+        return False
+    if root.dep_ == "pobj" and root.head.lower_ == "by":
+        work = root.head.head
+        made = work.lemma_ in HUMAN_VERBS if root.head.dep_ == "agent" else work.pos_ == "PROPN"
+        return bool(made and root.ent_type_ not in ("GPE", "LOC", "FAC"))
+    return bool(root.dep_ == "nsubj" and root.head.lemma_ in HUMAN_VERBS)
 
 
 def _described_as_person(root: Token) -> bool:
@@ -112,7 +165,7 @@ def _learn_class(token: Token, cast: Cast) -> None:
     """Learns `the ferry Silver Ommel` and `The Varrow Line is the ferry company`."""
     if token.dep_ in ("compound", "nmod") and token.pos_ == "NOUN" and token.head.pos_ == "PROPN":
         cast.classes.setdefault(name_of(token.head), token.lemma_.lower())
-    if token.dep_ != "attr" or token.pos_ != "NOUN" or token.head.lemma_ != "be":
+    if token.dep_ != "attr" or token.pos_ != "NOUN" or token.head.lemma_ != "be" or token.lower_ in _ABSTRACT:
         return
     for subject in token.head.children:
         if subject.dep_ == "nsubj" and subject.pos_ == "PROPN":
@@ -133,6 +186,13 @@ class Memory:
 
     def __init__(self, cast: Cast) -> None:
         self.cast = cast
+        # References of the last sentence to something in that same sentence: where it stands whole they are clear.
+        self.inner: set[int] = set()
+        # Whose the possessive pronouns are that may stay in their clause, but not in another.
+        self.owners: dict[int, str] = {}
+        # Nouns that were brought in as something of their own: what they mean is not to be guessed from the title.
+        self.introduced: set[str] = set()
+        self._introducing: set[str] = set()
         self._mentioned: list[Entity] = []
 
     def resolve(self, sentence: Span) -> dict[int, str]:
@@ -143,6 +203,8 @@ class Memory:
         """
         replaced: dict[int, str] = {}
         here: list[Entity] = []
+        self.inner = set()
+        self.owners = {}
         unresolved: UnresolvedError | None = None
         for token in sentence:
             try:
@@ -151,9 +213,10 @@ class Memory:
                 unresolved = unresolved or error
             entity = self._entity(token, replaced)
             if entity:
-                here.append(entity)
-        # Subjects are taken up again sooner than objects, and those sooner than the rest.
-        self._mentioned = sorted(here, key=lambda entity: _rank(entity, sentence)) + self._mentioned[:6]
+                here.append(replace(entity, rank=_rank(token)))
+        self._mentioned = sorted(here, key=lambda entity: entity.rank) + self._mentioned[:6]
+        self.introduced |= self._introducing
+        self._introducing = {token.lower_ for token in sentence if token.pos_ == "NOUN" and _introduces(token)}
         if unresolved:
             raise unresolved
         return replaced
@@ -169,9 +232,14 @@ class Memory:
         ):
             raise UnresolvedError(f"'{token.text}' is nobody in particular")
         elif token.tag_ == "PRP$" and word in _POSSESSIVE:
-            if not self._bound(token, _POSSESSIVE[word]):
+            if self._bound(token, _POSSESSIVE[word]):
+                self._remember_owner(token, replaced)
+            else:
                 owner = self._antecedent(_POSSESSIVE[word], here, token)
                 replaced[token.i] = owner + ("'" if owner.endswith("s") else "'s")
+                if token.head.dep_ in ("nsubj", "nsubjpass"):
+                    # "Its motto is X. It appears daily": what the first sentence goes on about is meant again.
+                    here.append(Entity(owner, _POSSESSIVE[word], token.i, rank=-1))
         elif token.tag_ == "DT" and word in ("this", "these", "those", "that", "such"):
             raise UnresolvedError(f"'{token.text}' may mean several things")
         elif word == "the" and token.dep_ == "det":
@@ -182,6 +250,14 @@ class Memory:
             and token.dep_ not in ("compound", "nmod")
         ):
             replaced[token.i] = self.cast.people[token.text]
+
+    def _remember_owner(self, token: Token, replaced: dict[int, str]) -> None:
+        """Remembers whose a thing is whose pronoun may stay in its own clause."""
+        verb = next(above for above in token.ancestors if above.pos_ in ("VERB", "AUX"))
+        subject = _subjects(verb)[0]
+        if subject.tag_ not in ("WP", "WDT") and (subject.pos_ != "PRON" or subject.i in replaced):
+            owner = replaced.get(subject.i) or self._called(subject, self._kind(subject))
+            self.owners[token.i] = owner + ("'" if owner.endswith("s") else "'s")
 
     def _resolve_personal(self, token: Token, here: list[Entity], replaced: dict[int, str]) -> None:
         if token.dep_ == "expl" or _impersonal(token):
@@ -200,13 +276,25 @@ class Memory:
 
     def _antecedent(self, kind: str, here: list[Entity], token: Token) -> str:
         nearest = list(reversed(here))
+        if token.dep_ == "dobj":
+            # What is acted on goes on being acted on.
+            nearest.sort(key=lambda entity: token.doc[entity.source].dep_ != "dobj")
         order = [*nearest, *self._mentioned] if _subordinate(token) else [*self._mentioned, *nearest]
-        for entity in order:
-            if entity.kind == kind:
-                return entity.text
-        if kind == "thing" and self.cast.title:
+        alike = [entity for entity in order if entity.kind == kind]
+        title_is_person = self.cast.title in self.cast.people.values()
+        certain = alike and not (alike[0] not in here and self._rivalled(alike[0], kind))
+        if certain and not (kind == "plural" and alike[0] not in here and alike[0].rank > 0):
+            if alike[0] in here:
+                self.inner.add(token.i)
+            return alike[0].text
+        if not alike and self.cast.title and kind == ("person" if title_is_person else "thing"):
             return self.cast.title
         raise UnresolvedError(f"'{token.text}' may mean several things")
+
+    def _rivalled(self, chosen: Entity, kind: str) -> bool:
+        """Whether somebody else was mentioned who may be meant instead of a person who was no subject or object."""
+        others = any(entity.kind == kind and entity.text != chosen.text for entity in self._mentioned)
+        return kind == "person" and others and chosen.rank > _LAST_CERTAIN
 
     def _bound(self, token: Token, kind: str) -> bool:
         """Whether a pronoun means the subject of its own clause, so that it may stay."""
@@ -215,7 +303,7 @@ class Memory:
             if verb.dep_ in ("nsubj", "nsubjpass"):
                 return False
             verb = verb.head
-        subjects = [child for child in verb.children if child.dep_ in ("nsubj", "nsubjpass")]
+        subjects = _subjects(verb)
         if not subjects or subjects[0].i > token.i:
             return False
         return subjects[0].tag_ in ("WP", "WDT") or self._kind(subjects[0]) == kind
@@ -232,8 +320,23 @@ class Memory:
     def is_person(self, token: Token) -> bool:
         """Whether a noun or name means a person."""
         if token.pos_ == "PROPN":
-            return token.text in self.cast.people or _described_as_person(token)
+            known = token.text in self.cast.people or _described_as_person(token)
+            return known or self._may_be_surname(token)
         return token.pos_ == "NOUN" and is_person_noun(token.lemma_)
+
+    def is_thing(self, token: Token) -> bool:
+        """Whether a name is certainly nobody's; of many names the parser cannot tell."""
+        name = name_of(token)
+        told = name in self.cast.classes or name in self.cast.places or name.lower() in self.cast.title.lower()
+        determined = any(child.dep_ == "det" or child.pos_ == "NOUN" for child in token.children)
+        return told or determined or token.text.lower() in THING_NAMES or not token.text[:1].isalpha()
+
+    def _may_be_surname(self, token: Token) -> bool:
+        """Whether a single name that acts, and is no thing's that is known, is taken for somebody's by the parser."""
+        acts = token.dep_ in ("nsubj", "poss") or (token.dep_ == "pobj" and token.head.dep_ == "agent")
+        single = name_of(token) == token.text and not any(child.dep_ == "det" for child in token.children)
+        thing = token.text in self.cast.classes or token.text.lower() in self.cast.title.lower()
+        return bool(token.ent_type_ == "PERSON" and acts and single and not thing)
 
     def _entity(self, token: Token, replaced: dict[int, str]) -> Entity | None:
         roles = ("nsubj", "nsubjpass", "dobj", "pobj", "attr", "conj", "appos")
@@ -257,7 +360,19 @@ class Memory:
             definite = any(child.lower_ == "the" for child in token.children)
             return f"the {name_of(token)}" if definite else name_of(token)
         kept = [child for child in token.lefts if child.dep_ in ("amod", "compound", "nummod", "nmod")]
-        return "the " + " ".join(part.text for part in [*kept, token])
+        first = min([part.left_edge.i for part in kept], default=token.i)
+        return f"the {token.doc[first : token.i + 1].text}"
+
+
+def _introduces(token: Token) -> bool:
+    """Whether a noun is more than `the tower`: `a tower`, `the old tower`, `the tower of the church`."""
+    return [child.lower_ for child in token.children if child.dep_ != "punct"] != ["the"]
+
+
+def _subjects(verb: Token) -> list[Token]:
+    """A verb's subject, or that of the verb it is coordinated with."""
+    own = [child for child in verb.children if child.dep_ in ("nsubj", "nsubjpass")]
+    return own or (_subjects(verb.head) if verb.dep_ == "conj" and verb.head.pos_ in ("VERB", "AUX") else [])
 
 
 def _definite(token: Token) -> bool:
@@ -266,8 +381,9 @@ def _definite(token: Token) -> bool:
     )
 
 
-def _rank(entity: Entity, sentence: Span) -> int:
-    token = sentence.doc[entity.source]
+def _rank(token: Token) -> int:
+    if token.tag_ == "PRP$":
+        return -1
     order = {"nsubj": 0, "nsubjpass": 0, "dobj": 1, "attr": 1, "pobj": 2}
     return order.get(token.dep_, 3) + (0 if token.head.dep_ == "ROOT" else 3)
 

