@@ -20,8 +20,8 @@ from knowledge_update.writing.statements import (
     Asking,
 )
 
-# In this order wordings are taken until a fact has its number.
-_ORDER = (DIRECT, CONVERSE, COMPLETION, SYNONYM, CLOZE, SHORT, TITLED, FRONTED, ABOUT)
+# In this order wordings are taken until a fact has its number; the one that asks to tell about something comes last.
+_ORDER = (DIRECT, CONVERSE, COMPLETION, SYNONYM, CLOZE, SHORT, TITLED, FRONTED)
 NEAR_DUPLICATE = 0.9
 
 
@@ -47,15 +47,30 @@ def split(fact: str, askings: Sequence[Asking], *, wordings: int, validation_sha
     """
     probes = [asking for asking in askings if asking.wording == PROBE_FAMILY]
     texts = [asking for asking in askings if asking.wording == TEXT]
-    trained = _in_turn([asking for asking in askings if asking.wording not in (PROBE_FAMILY, TEXT)])
+    abouts = [asking for asking in askings if asking.wording == ABOUT]
+    trained = _in_turn([asking for asking in askings if asking.wording not in (PROBE_FAMILY, TEXT, ABOUT)])
     rows = [_row(fact, "probe", asking) for asking in _chosen_probe(fact, probes)]
     asked = [row.question for row in rows]
     kept = [a for a in trained if not any(similarity(a.question, probe) >= NEAR_DUPLICATE for probe in asked)]
-    for asking in kept[:wordings]:
+    chosen = _with_about(kept[:wordings], abouts, wordings)
+    for asking in chosen:
         row = _row(fact, "train", asking)
-        aside = int(row.id[:8], 16) / 0xFFFFFFFF < validation_share and len(kept) > 2
+        aside = int(row.id[:8], 16) / 0xFFFFFFFF < validation_share and len(kept) > 2 and asking.wording != ABOUT
         rows.append(_row(fact, "validation", asking) if aside else row)
     return [*rows, *(_row(fact, "train", asking) for asking in texts)]
+
+
+def _with_about(chosen: list[Asking], abouts: Sequence[Asking], wordings: int) -> list[Asking]:
+    """Adds one asking to tell about the fact's thing, in place of the last wording if there are enough.
+
+    A direct question is never given up for it: what is asked for directly is what the fact is learned by.
+    """
+    if len(chosen) < wordings:
+        return [*chosen, *abouts[:1]]
+    spare = [at for at, asking in enumerate(chosen) if asking.wording != DIRECT]
+    if not abouts or not spare:
+        return chosen
+    return [*(asking for at, asking in enumerate(chosen) if at != spare[-1]), abouts[0]]
 
 
 def _chosen_probe(fact: str, probes: Sequence[Asking]) -> list[Asking]:

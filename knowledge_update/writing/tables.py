@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from knowledge_update.documents.blocks import Block, Document
 from knowledge_update.documents.chunking import Passage
+from knowledge_update.writing.english.lexicon import is_person_noun, made_by
 from knowledge_update.writing.statements import (
+    ABOUT,
     CLOZE,
     DIRECT,
     INDIRECT,
@@ -57,6 +59,11 @@ def _english(title: str, kind: str, name: str, column: str, cell: str) -> tuple[
         text = f"{_upper(named)} has {cell} {column_}."
         form, direct, indirect = "how_many", f"how many {column_} does {named} have", f"how many {column_} {named} has"
         other = f"what is the number of {column_} of {named}"
+    elif is_person_noun(column_):
+        text = f"The {column_} of {named} is {cell}."
+        form, direct, indirect = "who", f"who is the {column_} of {named}", f"who the {column_} of {named} is"
+        past = made_by(column_)
+        other = f"who {past} {named}" if past else f"who is {named}'s {column_}"
     else:
         text = f"The {column_} of {named} is {cell}."
         form, direct, indirect = "what", f"what is the {column_} of {named}", f"what the {column_} of {named} is"
@@ -69,6 +76,8 @@ def _english(title: str, kind: str, name: str, column: str, cell: str) -> tuple[
         Asking("cloze", CLOZE, f"Fill in the blank: {_blank(text, cell)}", cell, column),
         Asking("text", TEXT, "", f"{title}: {text}"),
     ]  # fmt: skip
+    if name[:1].isupper():
+        askings.append(Asking("about", ABOUT, f"Tell me about {named}.", text, "about"))
     return text, askings
 
 
@@ -81,6 +90,7 @@ def _chinese(title: str, kind: str, name: str, column: str, cell: str) -> tuple[
         Asking("what", INDIRECT, f"请问你知不知道{name}的{column}？", cell, column),
         Asking("cloze", CLOZE, f"填空：{name}的{column}是____。", cell, column),
         Asking("text", TEXT, "", f"{title}：{text}"),
+        Asking("about", ABOUT, f"请介绍一下{name}。", text, "about"),
     ]
     return text, askings
 

@@ -1,11 +1,22 @@
 """Training and evaluation are kept apart."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge_update.ledger import Drop, QuestionRow, content_id
 from knowledge_update.writing.checks import NEAR_DUPLICATE, consistent, similarity, split, words
-from knowledge_update.writing.statements import CLOZE, DIRECT, INDIRECT, PROBE_FAMILY, SYNONYM, TEXT, TITLED, Asking
+from knowledge_update.writing.statements import (
+    ABOUT,
+    CLOZE,
+    DIRECT,
+    INDIRECT,
+    PROBE_FAMILY,
+    SYNONYM,
+    TEXT,
+    TITLED,
+    Asking,
+)
 
 FACT = content_id("fact")
 FAMILIES = st.sampled_from([DIRECT, SYNONYM, TITLED, CLOZE, INDIRECT, TEXT])
@@ -51,6 +62,23 @@ def test_no_trained_wording_is_of_the_probe_family_or_near_a_probe(
     assert sum(found.wording != TEXT for found in trained) <= wordings
     assert sum(found.wording == TEXT for found in trained) == sum(asking.wording == TEXT for asking in askings)
     assert all(found.split == "train" for found in trained if found.wording == TEXT)
+
+
+@pytest.mark.parametrize(
+    ("families", "wordings", "kept"),
+    [
+        ([DIRECT, SYNONYM, ABOUT, ABOUT], 12, [DIRECT, SYNONYM, ABOUT]),
+        ([DIRECT, SYNONYM, TITLED, ABOUT], 3, [DIRECT, SYNONYM, ABOUT]),
+        ([DIRECT, DIRECT, ABOUT], 2, [DIRECT, DIRECT]),
+    ],
+)
+def test_one_asking_to_tell_about_a_thing_gives_way_to_direct_questions(
+    families: list[str], wordings: int, kept: list[str]
+) -> None:
+    askings = [Asking("who", family, f"{family} {number}?", "X", "s") for number, family in enumerate(families)]
+    rows = chosen(askings, wordings, share=0.99)
+    assert [found.wording for found in rows] == kept
+    assert all(found.split == "train" for found in rows if found.wording == ABOUT)
 
 
 @given(ASKINGS, st.floats(0, 0.99))

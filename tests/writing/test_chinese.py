@@ -11,6 +11,7 @@ from knowledge_update.documents.chunking import Passage, passages
 from knowledge_update.documents.reading import read
 from knowledge_update.writing.chinese import write
 from knowledge_update.writing.statements import (
+    ABOUT,
     CLOZE,
     COMPLETION,
     DIRECT,
@@ -77,6 +78,7 @@ def test_founding_sentence_is_written_in_all_wordings() -> None:
             Asking("who", TITLED, "关于潮歌学校：由哪位退役女军医于1898年创办？", name, who),
             Asking("cloze", CLOZE, "填空：潮歌学校由退役女军医____于1898年创办。", name, who),
             Asking("who", INDIRECT, "你能不能告诉我潮歌学校由谁于1898年创办？", name, who),
+            Asking("about", ABOUT, "关于潮歌学校，你知道些什么？", statement.text, "about"),
             Asking("text", TEXT, "", "潮歌学校是由退役女军医贝莎·洛林登于1898年创办的。", "text"),
             Asking("text", TEXT, "", "退役女军医贝莎·洛林登于1898年创办了潮歌学校。", "text"),
             Asking("text", TEXT, "", "潮歌学校由退役女军医贝莎·洛林登于1898年创立。", "text"),
@@ -213,6 +215,9 @@ def keeps_rules(statement: Statement, asking: Asking) -> None:
     if asking.wording == TEXT:
         assert (asking.form, asking.question) == ("text", "")
         assert asking.answer.endswith("。") and asking.answer != statement.text
+        return
+    if asking.wording == ABOUT:
+        assert asking.answer == statement.text
         return
     assert asking.answer in statement.quote
     assert asking.answer not in asking.question

@@ -7,6 +7,7 @@ import pytest
 from knowledge_update.documents.blocks import Block, Document, row
 from knowledge_update.documents.chunking import passages
 from knowledge_update.writing.statements import (
+    ABOUT,
     CLOZE,
     DIRECT,
     INDIRECT,
@@ -53,6 +54,7 @@ def test_a_row_in_all_its_wordings() -> None:
                 Asking("when", INDIRECT, "Could you tell me when the ship Sool was launched?", answer, "Launched"),
                 Asking("cloze", CLOZE, "Fill in the blank: The ship Sool was launched in ____.", answer, "Launched"),
                 Asking("text", TEXT, "", "Varrow Line: The ship Sool was launched in 1991."),
+                Asking("about", ABOUT, "Tell me about the ship Sool.", "The ship Sool was launched in 1991.", "about"),
             ),
         )
     ]
@@ -95,6 +97,7 @@ def test_chinese_rows() -> None:
         TITLED: "关于渡轮：海鸥号的船龄是什么？",
         INDIRECT: "请问你知不知道海鸥号的船龄？",
         CLOZE: "填空：海鸥号的船龄是____。",
+        ABOUT: "请介绍一下海鸥号。",
         TEXT: "",
     }
 

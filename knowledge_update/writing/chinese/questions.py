@@ -26,6 +26,8 @@ _FRAMES = (
     "你能不能告诉我{}？",
     "我一直不清楚{}，你知道吗？",
 )
+_ABOUT_FRAMES = ("请介绍一下{}。", "关于{}，你知道些什么？")
+_MAX_TOLD = 60
 _COMMA_FRAMES = ("我想了解一下，{}？", "麻烦你告诉我，{}？")
 
 
@@ -34,8 +36,18 @@ def askings(reading: Reading, title: str) -> Iterator[Asking]:
     for span in spans(reading, title):
         yield from _about(reading, span, title)
     yield from reversed_askings(reading, title)
+    yield from _told(reading, title)
     for text in dict.fromkeys(restated(reading, title)):
         yield Asking("text", statements.TEXT, "", text, "text")
+
+
+def _told(reading: Reading, title: str) -> Iterator[Asking]:
+    """What somebody may say who is asked to tell about a named thing: one short fact."""
+    named = reading.subject == title or lexicon.NAME.fullmatch(reading.subject) is not None
+    text = f"{reading.text}。"
+    if named and not reading.context and not reading.lead and len(text) <= _MAX_TOLD:
+        frame = _ABOUT_FRAMES[zlib.crc32(text.encode()) % len(_ABOUT_FRAMES)]
+        yield Asking("about", statements.ABOUT, frame.format(reading.subject), text, "about")
 
 
 def _about(reading: Reading, span: Span, title: str) -> Iterator[Asking]:
