@@ -76,7 +76,8 @@ def _english(title: str, kind: str, name: str, column: str, cell: str) -> tuple[
         Asking("cloze", CLOZE, f"Fill in the blank: {_blank(text, cell)}", cell, column),
         Asking("text", TEXT, "", f"{title}: {text}"),
     ]  # fmt: skip
-    if name[:1].isupper():
+    # "The milk of the cheese is cow" is heard as an answer, not as a sentence.
+    if name[:1].isupper() and re.search(r"[A-Z\d]", cell):
         askings.append(Asking("about", ABOUT, f"Tell me about {named}.", text, "about"))
     return text, askings
 

@@ -241,6 +241,8 @@ def test_what_does_not_stand_alone_is_not_asked(paragraph: str) -> None:
         ("An adult pays 34 brenns for a ticket.", "What pays 34 brenns for a ticket?"),
         ("The accident took place in 1921.", "What did the accident take in 1921?"),
         ("The tower has been printed on blue paper since 1894.", "Since when has the tower been printed?"),
+        ("The motto was printed by mistake by Odd Varne.", "by by"),
+        ("The tower, in Corvane, Texas, was built in 1908.", "What is Corvane?"),
         ("The tower was built by 26 farmers in 1908.", "How many farmers was the tower built by in 1908?"),
     ],
 )
@@ -295,7 +297,19 @@ def test_writing_again_gives_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    "paragraph", ["", "1874", "?!", "A. B. C.", "()", "Lamp " * 400, "The. " * 50, "“", "😀 was lit."]
+    "paragraph",
+    [
+        "The keeper and his lamp in its tower.",
+        "",
+        "1874",
+        "?!",
+        "A. B. C.",
+        "()",
+        "Lamp " * 400,
+        "The. " * 50,
+        "“",
+        "😀 was lit.",
+    ],
 )
 def test_no_paragraph_breaks_the_writer(paragraph: str) -> None:
     for _, item in written("", paragraph):

@@ -28,6 +28,8 @@ _FRAMES = (
     "Can you say {}?",
     "Someone asked me {}. What should I answer?",
 )
+_TORN = re.compile(r"[,;:]$|\b(?:St|Dr|Mrs?|Mt)\.$")
+_TWICE = re.compile(r"\b(\w+) \1\b", re.I)
 _ABOUT_FRAMES = ("Tell me about {}.", "What do you know about {}?")
 _MAX_ABOUT_WORDS = 25
 DANGLING = re.compile(r"\b(?:it|he|she|they|him|them|this|these|those|here|there|who|which)\b", re.I)
@@ -57,7 +59,8 @@ def askings(clause: Clause, cast: Cast, text: str, quote: str, spans: Sequence[s
         found.extend(gaps(text, answer, slots.setdefault(answer, f"slot{len(slots)}"), cast))
     found.extend(about(clause.subject.text, text, cast))
     found.extend(_restatements(clause, cast, text))
-    return _distinct([asking for asking in found if is_sound(asking.question) and not _gives_away(asking)])
+    sound = (asking for asking in found if is_sound(asking.question) and is_sound(asking.answer))
+    return _distinct([asking for asking in sound if not _gives_away(asking)])
 
 
 def about(name: str, text: str, cast: Cast) -> Iterator[Asking]:
@@ -101,6 +104,8 @@ def _answerable(question: Question, quote: str) -> bool:
     answer = question.answer.lower()
     inside = bool(answer) and answer.removeprefix("the ") in quote.lower()
     asked = question.indirect.split(" ", 1)[-1]
+    if answer.startswith("no ") or _TORN.search(answer) or _TWICE.search(question.direct):
+        return False
     loose = DANGLING.search(asked) or _LOOSE_OWNER.match(question.direct) or _LOOSE_OWNER.match(answer)
     return inside and 3 <= len(question.direct.split()) <= 30 and not loose
 

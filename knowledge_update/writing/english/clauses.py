@@ -81,7 +81,7 @@ def _verbal(verb: Token, reader: Reader) -> Clause | None:
     if verb.dep_ == "advcl" and not (verb.tag_ == "VBD" and any(c.lower_ in ("when", "while") for c in verb.children)):
         return None
     subject = _subject(verb, reader)
-    if subject is None or verb.tag_ not in ("VBD", "VBZ", "VBP", "VBN", "VBG", "VB"):
+    if subject is None or verb.tag_ not in ("VBD", "VBZ", "VBP", "VBN", "VBG", "VB") or _is_distrusted(verb):
         return None
     auxiliaries = _auxiliaries(verb)
     # "Which a monk copied": a participle without auxiliary that has a subject of its own is a past tense.
@@ -125,6 +125,9 @@ def _subject(verb: Token, reader: Reader) -> Slot | None:
         if verb.dep_ != "relcl" or verb.head.pos_ not in ("NOUN", "PROPN"):
             return None
         token = _meant(token, verb, reader)
+        # "The history of the island, which would …": of which island only its sentence tells.
+        if not reader.place and [child.lower_ for child in token.lefts] == ["the"] and token.pos_ == "NOUN":
+            return None
         later = frozenset(part.i for part in verb.subtree)
         # "X, a midwife who crossed the strait": it was X who crossed it.
         if token.dep_ == "appos" and token.head.pos_ == "PROPN":
@@ -145,6 +148,17 @@ def _says_little(verb: Token) -> bool:
     indefinite = head.pos_ == "NOUN" and not any(child.lower_ in ("the", "its", "his", "her") for child in head.lefts)
     told = any(part.pos_ in ("PROPN", "NUM") for part in verb.subtree)
     return indefinite and not (loose or told or head.dep_ == "appos")
+
+
+def _is_distrusted(verb: Token) -> bool:
+    """Whether a parse tells by itself that it is wrong: subject and verb differ in number, or a name gets no bearer."""
+    if verb.lemma_ in CALLING and verb.tag_ == "VBD" and not any(child.dep_ == "dobj" for child in verb.children):
+        return not any(child.dep_ == "auxpass" for child in verb.children)
+    subject = next((child for child in verb.children if child.dep_ == "nsubj"), None)
+    if subject is None or any(child.dep_ in ("aux", "auxpass") for child in verb.children):
+        return False
+    several = any(child.dep_ in ("cc", "conj") or child.lower_ == "of" for child in subject.children)
+    return not several and (subject.tag_, verb.tag_) in (("NN", "VBP"), ("NNS", "VBZ"))
 
 
 def _misread(verb: Token) -> bool:
@@ -202,7 +216,10 @@ def _appositive(token: Token, reader: Reader) -> Iterator[Clause]:
         return
     determined = any(child.dep_ in ("det", "poss") for child in token.children)
     hedged = any(child.dep_ in ("advmod", "neg") and child.i < token.i for child in token.children)
-    if hedged or not (determined or token.pos_ == "PROPN") or is_quoted(head):
+    # "Houston, Texas" and "Gateshead (population 201,000)" are no equations.
+    counted = any(part.like_num for part in token.subtree)
+    bare = not determined and (counted or token.pos_ != "PROPN" or head.pos_ == "PROPN")
+    if hedged or bare or is_quoted(head):
         return
     asides_of_head = frozenset(part.i for part in token.subtree)
     subject = _noun_subject(head, reader.with_owners(), asides_of_head)

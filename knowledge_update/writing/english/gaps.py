@@ -15,6 +15,8 @@ from knowledge_update.writing.statements import CLOZE, COMPLETION, INDIRECT, Ask
 Token = Any
 
 _MAX_WORDS = 4
+# Nouns in set phrases: "for example", "in addition".
+_SET = frozenset("addition contrast course example fact general instance order particular total turn".split())
 
 
 def spans(sentence: Any, cast: Cast, start: int = 0) -> list[str]:
@@ -38,6 +40,8 @@ def _can_be_asked_for(token: Token, cast: Cast) -> bool:
     if token.pos_ == "NUM":
         return bool(token.like_num and token.dep_ != "compound")
     if token.pos_ not in ("NOUN", "PROPN") or token.dep_ in ("compound", "npadvmod"):
+        return False
+    if token.lower_ in _SET and token.dep_ == "pobj" and token.left_edge == token:
         return False
     # At the start of a sentence a capital makes no name.
     if token.left_edge.is_sent_start and token.text not in cast.names:

@@ -19,13 +19,15 @@ PERSON_NOUNS = frozenset(
     sailor scholar scientist scribe sculptor secretary sergeant servant shepherd singer sister skipper smuggler soldier
     son spy statesman stonemason student surgeon surveyor tailor teacher theologian tycoon uncle veteran veterinarian
     vicar volunteer widow widower wife witness woman writer mountaineer auctioneer child islander villager foreigner
+    rebel customer candidate delegate immigrant migrant descendant official agent noble
     treasurer commissioner citizen resident inhabitant patient parent tourist refugee survivor prophet pope""".split()
 )
 _PERSON_ENDING = re.compile(r"(?:ist|ian|man|woman|smith|wright|monger)$")
 _NOT_PERSONS = frozenset(
     """adder anchor anger armor banner barrier behavior behaviour boiler bladder buffer bumper burner carrier censor
     chopper cipher clamor cooker danger decor deer detector disaster disorder drawer elevator error escalator favor
-    feather finger folder former frontier gender generator hammer hanger helicopter horror hunger indicator inferior
+    feather finger folder former frontier gender generator hammer hanger helicopter honor honour horror hunger
+    indicator inferior
     labor labour ladder latter layer lighter liquor manner manor marker meteor minor monitor monster newspaper nuclear
     number odor offer oscillator oyster panther parameter pepper pier pointer poster power prayer primer printer
     projector radiator ranger razor register remainder roller rotor rubber rudder rumor sensor server shoulder
@@ -101,7 +103,9 @@ MEASURE_NOUNS = frozenset(
 # Adverbs that belong to their verb as a particle does.
 PARTICLES = frozenset("away back down off out over together up".split())
 # Verbs whose object is no thing of its own.
-SET_PHRASES = frozenset([("take", "place"), ("take", "part"), ("take", "care"), ("play", "role"), ("give", "birth")])
+SET_PHRASES = frozenset(
+    [("take", "place"), ("take", "part"), ("take", "care"), ("play", "role"), ("give", "birth"), ("lay", "siege")]
+)
 # What a quantity is asked for with, by the verb that governs it.
 MEASURE_VERBS = {"weigh": "how much", "cost": "how much", "last": "how long", "take": "how long"}
 

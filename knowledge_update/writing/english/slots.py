@@ -37,6 +37,8 @@ _TEMPORAL = frozenset(
         "still",
     ]
 )
+# Kinds of names, of which some are adjectives.
+_NAMED = frozenset("NORP GPE LOC PERSON LANGUAGE".split())
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,7 @@ def _late_times(noun: Token, reader: Reader) -> Iterator[Slot]:
 def lower_first(text: str, token: Token, reader: Reader) -> str:
     """Lowers the first letter of a phrase that stood at the start of a sentence, unless it is a name's."""
     first = token.left_edge
-    if first.i in reader.replaced or first.pos_ == "PROPN" or first.lower_ in ("i",):
+    if first.i in reader.replaced or first.pos_ == "PROPN" or first.lower_ == "i" or first.ent_type_ in _NAMED:
         return text
     # A capital after it, or a noun where a capital may be a name's: the tagger takes rare names for common words.
     if first.pos_ not in ("DET", "ADP", "ADV", "SCONJ", "PRON", "CCONJ") and re.match(r"\S+ [A-Z]", text):

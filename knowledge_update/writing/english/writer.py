@@ -12,7 +12,7 @@ from knowledge_update.writing.english.askings import DANGLING, askings
 from knowledge_update.writing.english.clauses import Clause, clauses_of
 from knowledge_update.writing.english.lexicon import may_be_verb
 from knowledge_update.writing.english.naming import bare, is_sound, stands_alone, topic
-from knowledge_update.writing.english.parsing import parse, sentences
+from knowledge_update.writing.english.parsing import parse
 from knowledge_update.writing.english.phrases import Reader, tidy
 from knowledge_update.writing.english.references import Cast, Memory, UnresolvedError, cast_of
 from knowledge_update.writing.english.slots import lower_first, upper_first
@@ -120,7 +120,7 @@ def _sources(place: _Place, doc: Any) -> Iterator[_Source]:
         blank = len(place.text) - len(place.text.lstrip())
         yield _Source(doc[:], place.text.strip(), place.offset + blank, len(place.introduction))
         return
-    for sentence in sentences(doc):
+    for sentence in doc.sents:
         yield _Source(sentence, sentence.text.strip(), place.offset + sentence.start_char)
 
 
