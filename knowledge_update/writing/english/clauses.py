@@ -219,7 +219,9 @@ def _appositive(token: Token, reader: Reader) -> Iterator[Clause]:
     # "Houston, Texas" and "Gateshead (population 201,000)" are no equations.
     counted = any(part.like_num for part in token.subtree)
     bare = not determined and (counted or token.pos_ != "PROPN" or head.pos_ == "PROPN")
-    if hedged or bare or is_quoted(head):
+    # In an enumeration commas separate, and what follows a name is the next one.
+    listed = head.dep_ == "conj" or any(child.dep_ == "conj" for child in (*head.children, *token.children))
+    if hedged or bare or listed or is_quoted(head):
         return
     asides_of_head = frozenset(part.i for part in token.subtree)
     subject = _noun_subject(head, reader.with_owners(), asides_of_head)

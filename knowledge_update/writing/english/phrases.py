@@ -169,6 +169,8 @@ class Reader:
         whole = f"{amount} {rest}"
         if any(child.dep_ == "conj" for child in token.children) or " and " in rest:
             return [Ask("how_much", MEASURE_VERBS[verb], whole)] if verb in MEASURE_VERBS else []
+        if amount.lower() in ("one", "1"):
+            return []
         asks = [Ask("how_many", f"how many {rest}", amount)]
         if verb in MEASURE_VERBS:
             asks.insert(0, Ask("how_much", MEASURE_VERBS[verb], whole))

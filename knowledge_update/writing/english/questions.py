@@ -58,9 +58,8 @@ def _reads_well(clause: Clause, slot: Slot, ask: Ask, others: list[Slot]) -> boo
     if not ask.tail:
         # "Where does it guard the cape?": with what is so now, the place is the object's.
         return not (ask.form == "where" and clause.tag in ("VBZ", "VBP") and objects)
-    at = clause.slots.index(slot)
     beside = [other for other in others if other.role in ("prep", "clause")]
-    crowded = any(not _is_time(other) or clause.slots.index(other) > at for other in beside)
+    crowded = any(not (other.fronted and _is_time(other)) for other in beside)
     made = clause.passive and any(other.role == "agent" for other in others)
     # "From the ice age to": what it leads from is half of where it leads to.
     paired = any(other.text.startswith("from ") for other in clause.slots) and slot.text.startswith("to ")
@@ -82,7 +81,10 @@ def _questions(clause: Clause, slot: Slot, ask: Ask) -> Iterator[Question]:
     perfect = clause.auxiliaries[:1] in (("has",), ("have",), ("had",))
     core = [other for other in others if other.role in ("object", "attribute", "adjective", "agent", "clause")]
     shorter = slot.role in ("prep", "time") and len(core) < len(others) and (core or clause.passive) and not perfect
-    if shorter and _reads_well(clause, slot, ask, core):
+    # "What was it built from?" of what it was built of something from: the first of several is the verb's own.
+    first = full or all(_is_time(other) or other.fronted for other in clause.slots[: clause.slots.index(slot)]
+                        if other.role == "prep")  # fmt: skip
+    if shorter and first and _reads_well(clause, slot, ask, core):
         yield _question(clause, slot, ask, core, short=full)
 
 

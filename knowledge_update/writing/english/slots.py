@@ -14,7 +14,7 @@ from knowledge_update.writing.english.lexicon import (
     PARTICLES,
     SET_PHRASES,
 )
-from knowledge_update.writing.english.phrases import Ask, Reader, tidy, time_asks
+from knowledge_update.writing.english.phrases import MAX_ANSWER_WORDS, Ask, Reader, tidy, time_asks
 
 Token = Any
 
@@ -143,7 +143,7 @@ def _object_asks(child: Token, verb: Token, reader: Reader) -> list[Ask]:
     """The ways to ask for an object or a complement."""
     asks = reader.noun_asks(child, verb=verb.lemma_) if child.pos_ in ("NOUN", "PROPN", "NUM") else []
     if child.dep_ == "attr":
-        return _attribute_asks(asks, verb, child)
+        return _whole_answers(_attribute_asks(asks, verb, child), reader.text(child))
     # "What would an event take?" is no question for "place", nor "who did he become?" for what he became.
     if (verb.lemma_, child.lower_) in SET_PHRASES or (verb.lemma_ == "become" and child.pos_ == "NOUN"):
         return []
@@ -176,6 +176,13 @@ def _attribute_asks(asks: list[Ask], verb: Token, noun: Token) -> list[Ask]:
         elif ask.form != "which":
             found.append(Ask("what", "what", ask.answer))
     return found
+
+
+def _whole_answers(asks: list[Ask], text: str) -> list[Ask]:
+    """What something is, in full if that is short: "the only newspaper on the island", not "the only newspaper"."""
+    if len(text.split()) > MAX_ANSWER_WORDS:
+        return asks
+    return [replace(ask, answer=text) if text.startswith(f"{ask.answer} ") else ask for ask in asks]
 
 
 def _is_plural(noun: Token, text: str) -> bool:
