@@ -270,6 +270,19 @@ def test_items_are_read_as_the_end_of_what_introduces_them() -> None:
     ]
 
 
+def test_an_item_that_more_is_said_about_is_still_an_item() -> None:
+    blocks = (
+        Block("paragraph", "Other exhibits include:"),
+        Block("item", "the printing press Old Clatter, a gift from Odd Varne;"),
+    )
+    document = Document("d", "d", "d.txt", "Kellmarrow Museum", "text/plain", blocks)
+    told = [item.text for _, item in write(document, passages(document, len, 1000)) if isinstance(item, Statement)]
+    assert told == [
+        "Old Clatter is a gift from Odd Varne.",
+        "Kellmarrow Museum: Other exhibits include the printing press Old Clatter, a gift from Odd Varne.",
+    ]
+
+
 def test_a_gap_that_takes_the_only_name_has_its_topic_before_it() -> None:
     (statement,) = statements("Orvessay Courier", "Evert Quillane was the mayor of the town.")
     assert "Fill in the blank: Orvessay Courier: ____ was the mayor of the town." in asked(statement, CLOZE)

@@ -62,6 +62,8 @@ def _in_longer_name(token: Token) -> bool:
     first = token.doc[_first(token)]
     before = token.doc[first.i - 1] if first.i > 0 else None
     after = token.doc[token.i + 1] if token.i + 1 < len(token.doc) else None
+    if token.dep_ == "poss" and token.head.pos_ == "PROPN":
+        return True
     beside = [word for word in (before, after) if word is not None]
     return token.pos_ == "PROPN" and any(word.pos_ == "PROPN" or word.lower_ in NAME_PARTICLES for word in beside)
 

@@ -57,12 +57,15 @@ def _reads_well(clause: Clause, slot: Slot, ask: Ask, others: list[Slot]) -> boo
     objects = any(other.role == "object" for other in others)
     if not ask.tail:
         # "Where does it guard the cape?": with what is so now, the place is the object's.
-        return not (ask.form == "where" and clause.tag in ("VBZ", "VBP") and objects)
+        present = clause.tag in ("VBZ", "VBP") or clause.auxiliaries[:1] in (("is",), ("are",))
+        acts = objects or any(other.role == "agent" for other in others)
+        return not (ask.form == "where" and present and acts)
     beside = [other for other in others if other.role in ("prep", "clause")]
     crowded = any(not (other.fronted and _is_time(other)) for other in beside)
     made = clause.passive and any(other.role == "agent" for other in others)
     # "From the ice age to": what it leads from is half of where it leads to.
-    paired = any(other.text.startswith("from ") for other in clause.slots) and slot.text.startswith("to ")
+    words = {other.text.split(" ")[0] for other in clause.slots}
+    paired = {"from", "to"} <= words and slot.text.startswith(("from ", "to "))
     inside = slot.text.startswith("in ") and (objects or made)
     return not (slot.fronted or crowded or made or inside or paired)
 
@@ -234,7 +237,7 @@ def nominal(clause: Clause) -> Iterator[Question]:
             if ask.form == "how_much" and measure and ask.wh.startswith("how"):
                 yield from _nominal("what", f"the {measure} of {subject}", be, [ask])
         named = clause.passive and clause.lemma in ("call", "name", "nickname", "dub") and slot.role == "attribute"
-        if named:
+        if named and not re.match(r"an? ", subject):
             yield from _nominal("what", f"the name of {subject}", be, [ask for ask in slot.asks if not ask.tail])
         if clause.copular and slot.role == "attribute" and re.match(r"an? ", slot.text):
             jobs = [ask for ask in slot.asks if is_person_noun(ask.answer.split(" of ")[0].split()[-1])]

@@ -144,6 +144,9 @@ def _object_asks(child: Token, verb: Token, reader: Reader) -> list[Ask]:
     asks = reader.noun_asks(child, verb=verb.lemma_) if child.pos_ in ("NOUN", "PROPN", "NUM") else []
     if child.dep_ == "attr":
         return _whole_answers(_attribute_asks(asks, verb, child), reader.text(child))
+    # "What other exhibits include" is heard as what includes them.
+    if verb.lemma_ == "include" and child.dep_ == "dobj":
+        return [ask for ask in asks if ask.form.startswith("how")]
     # "What would an event take?" is no question for "place", nor "who did he become?" for what he became.
     if (verb.lemma_, child.lower_) in SET_PHRASES or (verb.lemma_ == "become" and child.pos_ == "NOUN"):
         return []

@@ -145,7 +145,10 @@ def _sentence(source: _Source, memory: Memory, home: str) -> Iterator[Statement 
     clauses = clauses_of(source.sentence, reader)
     statements = [s for c in clauses if (s := _statement(c, memory, source, spans, home)) is not None]
     yield from statements
-    left = gaps.untold(spans, " ".join(statement.text for statement in statements)) if statements else spans
+    told = " ".join(statement.text for statement in statements)
+    # An item that was only said something about has yet to be said to be one.
+    listed = source.sentence.text[: source.first] not in told
+    left = spans if listed or not statements else gaps.untold(spans, told)
     if left or not statements:
         whole = _whole(source, reader, memory, left)
         if isinstance(whole, Statement) or not statements:
@@ -156,7 +159,8 @@ def _whole(source: _Source, reader: Reader, memory: Memory, left: Sequence[str])
     """A sentence that no clause could be taken from: as it stands, asked about by its gaps."""
     subject = _main_subject(source.sentence)
     said = _said(source, reader, memory, subject)
-    if subject is None or not left or not re.search(r"[.!]$", source.quote) or DANGLING.match(said):
+    ended = source.first > 0 or re.search(r"[.!]$", source.quote)
+    if subject is None or not left or not ended or DANGLING.match(said):
         return Unused(source.quote, "no clause that can be asked about")
     if len(said.split()) > _MAX_GAP_WORDS:
         return Unused(source.quote, "too long to be asked about")
