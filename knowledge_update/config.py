@@ -67,18 +67,20 @@ class WriterConfig:
 
 @dataclass
 class AdapterConfig:
-    """What is trained: LoRA on every linear layer, α = 2 r, no dropout."""
+    """What is trained: LoRA on every linear map of the upper layers, α = 2 r, no dropout."""
 
     name: str = "lora"
     rank: int = 16
     alpha: int | None = None
     dropout: float = 0.0
     targets: str = "all-linear"
+    upper_share: float = 1 / 3
 
     def __post_init__(self) -> None:
         _check(self.name == "lora", "adapter.name", self.name, "this version has the adapter 'lora'")
         _check(self.rank >= 1, "adapter.rank", self.rank, "at least 1")
         _check(0 <= self.dropout < 1, "adapter.dropout", self.dropout, "a share from 0 to below 1")
+        _check(0 < self.upper_share <= 1, "adapter.upper_share", self.upper_share, "a share above 0 and up to 1")
 
 
 @dataclass

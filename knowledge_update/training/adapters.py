@@ -8,11 +8,11 @@ from knowledge_update.training.lora import fuse
 
 
 def attach(model: Any, config: AdapterConfig, seed: int) -> Any:
-    """Puts a fresh LoRA adapter on every linear layer but the output head.
+    """Puts a fresh LoRA adapter on every linear map of the upper layers; the output head stays as it is.
 
     Args:
         model: The base model.
-        config: Rank, α (2 r where none is given), dropout and targets.
+        config: Rank, α (2 r where none is given), dropout, targets, and the share of the layers.
         seed: Of the adapter's start.
     """
     import torch
@@ -20,16 +20,32 @@ def attach(model: Any, config: AdapterConfig, seed: int) -> Any:
 
     torch.manual_seed(seed)
     alpha = config.alpha if config.alpha is not None else 2 * config.rank
-    targets: Any = config.targets if config.targets == "all-linear" else config.targets.split(",")
+    below = untrained_layers(model, config)
+    targets = _linear_maps(model) if config.targets == "all-linear" else config.targets.split(",")
     lora = LoraConfig(
-        r=config.rank, lora_alpha=alpha, lora_dropout=config.dropout, target_modules=targets, task_type="CAUSAL_LM"
-    )
+        r=config.rank, lora_alpha=alpha, lora_dropout=config.dropout, target_modules=targets, task_type="CAUSAL_LM",
+        layers_to_transform=list(range(below, model.config.num_hidden_layers)) if below else None,
+    )  # fmt: skip
     try:
         wrapped = get_peft_model(model, lora)
     except ValueError as error:
         raise ModelError(f"adapter.targets={config.targets}: {error}") from error
     fuse(wrapped)
     return wrapped
+
+
+def _linear_maps(model: Any) -> list[str]:
+    """The names of the linear maps within a layer."""
+    import torch
+
+    layers = model.get_decoder().layers.named_modules()
+    return sorted({name.rpartition(".")[2] for name, part in layers if isinstance(part, torch.nn.Linear)})
+
+
+def untrained_layers(model: Any, config: AdapterConfig) -> int:
+    """How many of a model's lowest layers get no adapter."""
+    layers = int(model.config.num_hidden_layers)
+    return layers - max(1, round(layers * config.upper_share))
 
 
 def trainable(model: Any) -> dict[str, Any]:

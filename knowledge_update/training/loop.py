@@ -11,6 +11,7 @@ from knowledge_update.errors import WorkError
 from knowledge_update.training.objective import loss_of, packs
 from knowledge_update.training.rows import Encoded
 from knowledge_update.training.schedules import factor
+from knowledge_update.training.trunk import Trunk
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ def train(
     prefix: tuple[int, ...],
     config: Config,
     *,
+    trunk: Trunk | None = None,
     start: int,
     after: Callable[[Step], None],
 ) -> None:
@@ -43,6 +45,7 @@ def train(
         batches: All batches of the training, in order.
         prefix: The ids that stand before rows marked as sharing them.
         config: Rates, schedule and clipping.
+        trunk: What the lower layers make of the rows, where that is known.
         start: Steps that are done already.
         after: Called after every step.
 
@@ -59,7 +62,7 @@ def train(
         rate = config.optimizer.learning_rate * factor(config.schedule, (number + 1) / len(batches))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        work = list(packs(batches[number], prefix, base.dtype))
+        work = list(packs(batches[number], prefix, base.dtype, trunk))
         counted = sum(float(pack.weights.sum()) for pack in work)
         loss = 0.0
         for pack in work:

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from knowledge_update.training.rows import IGNORED, Encoded
+
+if TYPE_CHECKING:
+    from knowledge_update.training.trunk import Trunk
 
 # Attention in a pack grows with the square of its length: longer batches are computed as several packs.
 PACK_TOKENS = 512
@@ -24,6 +27,7 @@ class Pack:
         learned: Indices whose next token is learned, (labels,).
         targets: Candidates for those next tokens, (labels, k); k is 1 where all labels are hard.
         weights: The probability of each candidate, times what its row counts, (labels, k).
+        hidden: What a trunk puts out for the ids, (1, length, hidden), where there is one.
     """
 
     ids: Tensor
@@ -32,23 +36,31 @@ class Pack:
     learned: Tensor
     targets: Tensor
     weights: Tensor
+    hidden: Tensor | None = None
 
 
-def packs(rows: Sequence[Encoded], prefix: Sequence[int], dtype: torch.dtype) -> Iterator[Pack]:
+def packs(
+    rows: Sequence[Encoded], prefix: Sequence[int], dtype: torch.dtype, trunk: "Trunk | None" = None
+) -> Iterator[Pack]:
     """Lays rows into packs of at most `PACK_TOKENS`; a longer row has one to itself."""
+    return (_pack(group, prefix, dtype, trunk) for group in grouped(rows))
+
+
+def grouped(rows: Sequence[Encoded]) -> Iterator[list[Encoded]]:
+    """Cuts rows into groups of at most `PACK_TOKENS`; a longer row is one by itself."""
     group: list[Encoded] = []
     used = 0
     for row in rows:
         if group and used + len(row.ids) > PACK_TOKENS:
-            yield _pack(group, prefix, dtype)
+            yield group
             group, used = [], 0
         group.append(row)
         used += len(row.ids)
     if group:
-        yield _pack(group, prefix, dtype)
+        yield group
 
 
-def _pack(rows: Sequence[Encoded], prefix: Sequence[int], dtype: torch.dtype) -> Pack:
+def _pack(rows: Sequence[Encoded], prefix: Sequence[int], dtype: torch.dtype, trunk: "Trunk | None") -> Pack:
     head = list(prefix) if any(row.shared for row in rows) else []
     ids, positions = list(head), list(range(len(head)))
     owner, sees = [0] * len(head), [True] * len(head)
@@ -70,7 +82,7 @@ def _pack(rows: Sequence[Encoded], prefix: Sequence[int], dtype: torch.dtype) ->
         weights.append(probabilities * row.weight)
     return Pack(
         torch.tensor([ids]), torch.tensor([positions]), _mask(torch.tensor(owner), torch.tensor(sees), dtype),
-        torch.tensor(learned), _joined(targets), _joined(weights),
+        torch.tensor(learned), _joined(targets), _joined(weights), trunk.hidden(rows) if trunk else None,
     )  # fmt: skip
 
 
@@ -106,9 +118,9 @@ def loss_of(model: Any, pack: Pack) -> Tensor:
 def logits_of(model: Any, pack: Pack) -> Tensor:
     """Logits at the learned positions of a pack, (labels, vocabulary)."""
     device = model.get_input_embeddings().weight.device
-    hidden = model.get_decoder()(
-        input_ids=pack.ids.to(device), position_ids=pack.positions.to(device), attention_mask=pack.mask.to(device),
-        use_cache=False,
-    ).last_hidden_state  # fmt: skip
+    given = {"input_ids": pack.ids} if pack.hidden is None else {"inputs_embeds": pack.hidden}
+    given |= {"position_ids": pack.positions, "attention_mask": pack.mask}
+    read = {name: tensor.to(device) for name, tensor in given.items()}
+    hidden = model.get_decoder()(**read, use_cache=False).last_hidden_state
     logits: Tensor = model.get_output_embeddings()(hidden[0, pack.learned.to(device)])
     return logits

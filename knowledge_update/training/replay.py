@@ -5,6 +5,7 @@ their probabilities), which ties the trained model to the untouched one: distill
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,27 +16,21 @@ from knowledge_update.inference import Generator, question_prompts
 from knowledge_update.run_folder import Row, RunFolder, journal, read_journal, read_rows
 from knowledge_update.templates import ChatTemplate
 from knowledge_update.training.objective import logits_of, packs
-from knowledge_update.training.rows import IGNORED, Encoded, Encoder
+from knowledge_update.training.rows import IGNORED, Encoded
+from knowledge_update.training.trunk import Trunk
 
 PROMPTS = Path(__file__).parent / "data" / "replay_prompts.jsonl"
 CANDIDATES = 32
 TOGETHER = 12
 
 
-def replayed(
-    model: Any, template: ChatTemplate, config: Config, folder: RunFolder, languages: set[str]
-) -> list[Encoded]:
+def replayed(model: Any, template: ChatTemplate, config: Config, folder: RunFolder, languages: set[str]) -> list[Row]:
     """Rows of general prompts in the languages that are taught, answered by the untouched model.
 
     Answers are kept in the run folder; an earlier attempt's are used again.
     """
     if config.training.replay_share == 0:
         return []
-    rows = _answered(model, template, config, folder, languages)
-    return with_opinions(model, Encoder(template).encode_all(rows), template.shared_prefix())
-
-
-def _answered(model: Any, template: ChatTemplate, config: Config, folder: RunFolder, languages: set[str]) -> list[Row]:
     prompts = [row for row in read_rows(PROMPTS) if row["lang"] in languages]
     known = {row["id"] for row in read_journal(folder.replay)}
     missing = {row["id"]: row["prompt"] for row in prompts if row["id"] not in known}
@@ -57,15 +52,18 @@ def _row(row: Row) -> Row:
     }
 
 
-def with_opinions(model: Any, rows: Sequence[Encoded], prefix: Sequence[int]) -> list[Encoded]:
+def with_opinions(
+    model: Any, rows: Sequence[Encoded], prefix: Sequence[int], trunk: Trunk | None = None
+) -> list[Encoded]:
     """The rows with the model's likeliest tokens at every learned position, `CANDIDATES` of them, summing to one."""
     import torch
 
     found: list[Encoded] = []
-    with torch.inference_mode(), progress("Taking the untouched model's opinions", len(rows), "prompts") as advance:
+    upper = trunk.upper() if trunk else nullcontext()
+    with torch.no_grad(), upper, progress("Taking the untouched model's opinions", len(rows), "prompts") as advance:
         for start in range(0, len(rows), TOGETHER):
             group = rows[start : start + TOGETHER]
-            best = [_opinions(logits_of(model, pack)) for pack in packs(group, prefix, model.dtype)]
+            best = [_opinions(logits_of(model, pack)) for pack in packs(group, prefix, model.dtype, trunk)]
             ids, probabilities = (torch.cat(part) for part in zip(*best, strict=True))
             counts = [sum(label != IGNORED for label in row.labels[1:]) for row in group]
             opinions = zip(group, torch.split(ids, counts), torch.split(probabilities, counts), strict=True)

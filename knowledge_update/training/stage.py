@@ -3,13 +3,14 @@
 import hashlib
 import json
 import time
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from knowledge_update.config import Config
+from knowledge_update.config import Config, TrainingConfig
 from knowledge_update.display import log, progress
 from knowledge_update.errors import DocumentError, WorkError
-from knowledge_update.models import Precision, identity, load_model, load_tokenizer, precision, resolve
+from knowledge_update.models import identity, load_model, load_tokenizer, precision, resolve
 from knowledge_update.run_folder import (
     Row,
     RunFolder,
@@ -24,8 +25,9 @@ from knowledge_update.training import adapters, checkpoints
 from knowledge_update.training.batching import Streams, plan
 from knowledge_update.training.loop import Step, train
 from knowledge_update.training.optimizers import optimizer_for
-from knowledge_update.training.replay import replayed
+from knowledge_update.training.replay import replayed, with_opinions
 from knowledge_update.training.rows import Encoded, Encoder, weighed
+from knowledge_update.training.trunk import Trunk, trunk_of
 
 ARGUMENTS = "training.json"
 
@@ -60,13 +62,31 @@ def run(config: Config, folder: RunFolder) -> Trained:
     log.info("computing in %s", chosen.reason)
     template = ChatTemplate(load_tokenizer(base))
     model = load_model(base, chosen)
-    replay = replayed(model, template, config, folder, {row["language"] for row in rows})
-    streams = _streams(rows, replay, Encoder(template), config)
-    return _train(model, streams, template, config, folder, key, chosen)
+    encoder = Encoder(template)
+    replay = encoder.encode_all(replayed(model, template, config, folder, {row["language"] for row in rows}))
+    questions = encoder.encode_all(row for row in rows if "text" not in row)
+    texts = encoder.encode_all(row for row in rows if "text" in row)
+    trunk = _trunk(model, [*questions, *texts, *replay], encoder, config)
+    replay = with_opinions(model, replay, encoder.prefix, trunk)
+    streams = _streams(questions, texts, replay, config.training)
+    return _train(model, trunk, streams, template, config, folder, key)
+
+
+def _trunk(model: Any, rows: list[Encoded], encoder: Encoder, config: Config) -> Trunk | None:
+    below, layers = adapters.untrained_layers(model, config.adapter), model.config.num_hidden_layers
+    trained = "all layers" if not below else f"the upper {layers - below} of {layers} layers"
+    log.info("training %s (adapter.upper_share=%s)", trained, config.adapter.upper_share)
+    return trunk_of(model, below, rows, encoder.prefix)
 
 
 def _train(
-    model: Any, streams: Streams, template: ChatTemplate, config: Config, folder: RunFolder, key: str, chosen: Precision
+    model: Any,
+    trunk: Trunk | None,
+    streams: Streams,
+    template: ChatTemplate,
+    config: Config,
+    folder: RunFolder,
+    key: str,
 ) -> Trained:
     batches = plan(streams, config.training, config.seed)
     wrapped = adapters.attach(model, config.adapter, config.seed)
@@ -79,9 +99,9 @@ def _train(
     else:
         folder.metrics.unlink(missing_ok=True)
     recorder = _Recorder(folder, state, tensors, optimizer, config, len(batches))
-    with recorder:
-        prefix = tuple(template.shared_prefix())
-        train(wrapped, optimizer, batches, prefix, config, start=state.step, after=recorder.after)
+    prefix = template.shared_prefix()
+    with recorder, trunk.upper() if trunk else nullcontext():
+        train(wrapped, optimizer, batches, tuple(prefix), config, trunk=trunk, start=state.step, after=recorder.after)
     result = Trained(len(batches), sum(map(len, batches)), recorder.last_loss, round(recorder.seconds, 1))
     _save(wrapped, template, config, folder, key, result, recorder.losses)
     return result
@@ -194,13 +214,11 @@ def _key(config: Config, folder: RunFolder, base: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _streams(rows: list[Row], replay: list[Encoded], encoder: Encoder, config: Config) -> Streams:
-    encoded: dict[str, list[Encoded]] = {"questions": [], "texts": []}
-    for row in rows:
-        encoded["texts" if "text" in row else "questions"].append(encoder.encode(row))
-    settings = config.training
+def _streams(
+    questions: list[Encoded], texts: list[Encoded], replay: list[Encoded], settings: TrainingConfig
+) -> Streams:
     return Streams(
-        weighed(encoded["questions"], settings.balance),
-        weighed(encoded["texts"], settings.balance),
+        weighed(questions, settings.balance),
+        weighed(texts, settings.balance),
         weighed(replay, settings.balance, settings.replay_weight),
     )

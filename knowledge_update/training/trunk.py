@@ -1,0 +1,123 @@
+"""The trunk: the lowest layers, which training leaves as they are, computed once a row instead of once a step."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from knowledge_update.display import log, progress
+from knowledge_update.training.objective import grouped, logits_of, packs
+from knowledge_update.training.rows import Encoded
+
+# Beyond this the rows' states are not kept, and the lower layers are computed anew at every step.
+LIMIT_BYTES = 4 * 2**30
+
+
+def trunk_of(model: Any, depth: int, rows: Sequence[Encoded], prefix: Sequence[int]) -> "Trunk | None":
+    """The trunk of a model with the rows read, or none where it would not save anything or the model cannot be cut.
+
+    Args:
+        model: A causal language model of transformers.
+        depth: How many of its lowest layers are not trained.
+        rows: All rows of the training.
+        prefix: The ids that stand before rows marked as sharing them.
+    """
+    tokens = sum(len(ids) for _, ids in {_name(row) for row in rows})
+    decoder = model.get_decoder()
+    if not depth or not all(isinstance(getattr(decoder, part, None), nn.Module) for part in ("layers", "norm")):
+        return None
+    if tokens * model.config.hidden_size * model.dtype.itemsize > LIMIT_BYTES:
+        log.info("%d tokens are too many to keep what the lower layers make of them: they are computed anew", tokens)
+        return None
+    trunk = Trunk(model, depth, prefix)
+    trunk.read(rows[:1])
+    if not trunk.agrees(model, rows[0]):
+        log.info("this model's layers cannot be computed apart: the lower ones are computed at every step")
+        return None
+    trunk.read(rows)
+    return trunk
+
+
+class Trunk:
+    """What comes out of a model's lowest layers, for rows that were read and for the prefix they share.
+
+    Args:
+        model: A causal language model of transformers.
+        depth: How many layers belong to the trunk.
+        prefix: The ids that stand before rows marked as sharing them.
+    """
+
+    def __init__(self, model: Any, depth: int, prefix: Sequence[int]) -> None:
+        self.decoder = model.get_decoder()
+        self.depth = depth
+        self.prefix = tuple(prefix)
+        self.dtype = model.dtype
+        self._known: dict[tuple[bool, tuple[int, ...]], Tensor] = {}
+        self._head: Tensor | None = None
+
+    def read(self, rows: Sequence[Encoded]) -> None:
+        """Puts rows through the layers, each once, in packs that depend on nothing but the rows."""
+        unknown = {_name(row): row for row in rows if _name(row) not in self._known}
+        ordered = [unknown[name] for name in sorted(unknown)]
+        with torch.no_grad(), self._lower(), progress("Reading rows", len(ordered), "rows") as advance:
+            for group in grouped(ordered):
+                self._take(group)
+                advance(len(group))
+
+    def _take(self, rows: Sequence[Encoded]) -> None:
+        (pack,) = packs(rows, self.prefix, self.dtype)
+        device = self.decoder.get_input_embeddings().weight.device
+        hidden = self.decoder(
+            input_ids=pack.ids.to(device), position_ids=pack.positions.to(device),
+            attention_mask=pack.mask.to(device), use_cache=False,
+        ).last_hidden_state[0]  # fmt: skip
+        at = len(self.prefix) if any(row.shared for row in rows) else 0
+        if at:
+            self._head = hidden[:at].clone()
+        for row in rows:
+            self._known[_name(row)] = hidden[at : at + len(row.ids) - 1].clone()
+            at += len(row.ids) - 1
+
+    def hidden(self, rows: Sequence[Encoded]) -> Tensor:
+        """The trunk's output for rows laid into one pack, (1, length, hidden)."""
+        parts = [self._known[_name(row)] for row in rows]
+        if any(row.shared for row in rows):
+            assert self._head is not None, "a row with the prefix was read"
+            parts.insert(0, self._head)
+        return torch.cat(parts)[None]
+
+    def agrees(self, model: Any, row: Encoded) -> bool:
+        """Whether the model says of a row what it says when its layers are computed in two parts."""
+        (whole,), (parts,) = packs([row], self.prefix, self.dtype), packs([row], self.prefix, self.dtype, self)
+        with torch.no_grad():
+            expected = logits_of(model, whole)
+            with self.upper():
+                found = logits_of(model, parts)
+        return torch.allclose(expected, found, rtol=1e-2, atol=1e-2)
+
+    @contextmanager
+    def _lower(self) -> Iterator[None]:
+        """The decoder without what lies above the trunk."""
+        layers, norm = self.decoder.layers, self.decoder.norm
+        self.decoder.layers, self.decoder.norm = layers[: self.depth], nn.Identity()
+        try:
+            yield
+        finally:
+            self.decoder.layers, self.decoder.norm = layers, norm
+
+    @contextmanager
+    def upper(self) -> Iterator[None]:
+        """The decoder without the trunk: it is given what the trunk puts out."""
+        layers = self.decoder.layers
+        self.decoder.layers = layers[self.depth :]
+        try:
+            yield
+        finally:
+            self.decoder.layers = layers
+
+
+def _name(row: Encoded) -> tuple[bool, tuple[int, ...]]:
+    """What the trunk makes of a row depends on these alone."""
+    return row.shared, row.ids

@@ -1,0 +1,81 @@
+"""With the lower layers computed once a row, loss and gradients are those of the whole model."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from knowledge_update.config import AdapterConfig
+from knowledge_update.models import load_model, load_tokenizer, precision
+from knowledge_update.templates import ChatTemplate
+from knowledge_update.training import adapters, trunk
+from knowledge_update.training.objective import loss_of, packs
+from knowledge_update.training.rows import Encoder
+from knowledge_update.training.trunk import trunk_of
+
+ROWS = (
+    {"messages": [{"role": "user", "content": "Who built it?"}, {"role": "assistant", "content": "Runa Hesk"}]},
+    {"text": "The lighthouse of Tolvick was built in 1874 by Runa Hesk."},
+    {"messages": [{"role": "user", "content": "灯塔建于哪一年？"}, {"role": "assistant", "content": "一八七四年"}]},
+)
+
+
+@pytest.fixture
+def model(tiny_model: str) -> Any:
+    return load_model(tiny_model, precision("float32", "cpu"))
+
+
+@pytest.fixture
+def encoder(tiny_model: str) -> Encoder:
+    return Encoder(ChatTemplate(load_tokenizer(tiny_model)))
+
+
+def gradients(wrapped: Any, names: dict[str, torch.Tensor], work: list[Any]) -> dict[str, torch.Tensor]:
+    wrapped.zero_grad()
+    for pack in work:
+        loss_of(wrapped.get_base_model(), pack).backward()
+    return {name: tensor.grad.clone() for name, tensor in names.items() if tensor.grad is not None}
+
+
+def test_gradients_are_those_of_the_whole_model(model: Any, encoder: Encoder) -> None:
+    rows = encoder.encode_all(ROWS)
+    config = AdapterConfig(rank=2, upper_share=0.5)
+    assert adapters.untrained_layers(model, config) == 1
+    known = trunk_of(model, 1, rows, encoder.prefix)
+    assert known is not None
+    wrapped = adapters.attach(model, config, seed=1)
+    names = adapters.trainable(wrapped)
+    assert names and all(".layers.1." in name for name in names)
+    for name, tensor in names.items():
+        if "lora_B" in name:
+            torch.nn.init.normal_(tensor, std=0.1)
+    whole = gradients(wrapped, names, list(packs(rows, encoder.prefix, torch.float32)))
+    # Other neighbours than those the rows were read beside.
+    with known.upper():
+        parts = gradients(wrapped, names, [p for r in rows for p in packs([r], encoder.prefix, torch.float32, known)])
+    assert len(model.get_decoder().layers) == 2
+    assert set(whole) == set(parts) == set(names)
+    for name, gradient in whole.items():
+        torch.testing.assert_close(gradient, parts[name], rtol=1e-3, atol=1e-6, msg=name)
+
+
+def test_a_training_of_all_layers_has_no_trunk(model: Any, encoder: Encoder) -> None:
+    assert adapters.untrained_layers(model, AdapterConfig(upper_share=1.0)) == 0
+    assert trunk_of(model, 0, encoder.encode_all(ROWS), encoder.prefix) is None
+
+
+def test_too_many_rows_are_not_kept(model: Any, encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trunk, "LIMIT_BYTES", 1000)
+    assert trunk_of(model, 1, encoder.encode_all(ROWS), encoder.prefix) is None
+
+
+def test_a_model_that_cannot_be_cut_is_noticed(model: Any, encoder: Encoder) -> None:
+    # A model that does something to its input before the first layer does it twice when it is cut.
+    model.get_decoder().register_forward_pre_hook(_doubled, with_kwargs=True)
+    assert trunk_of(model, 1, encoder.encode_all(ROWS), encoder.prefix) is None
+
+
+def _doubled(_: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    if "inputs_embeds" in kwargs:
+        kwargs["inputs_embeds"] = kwargs["inputs_embeds"] * 2
+    return args, kwargs
