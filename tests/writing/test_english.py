@@ -67,6 +67,11 @@ def asked(statement: Statement, *families: str) -> dict[str, str]:
             "The engineer Runa Hesk drew the plans. Hesk died in 1901.",
             "Runa Hesk died in 1901.",
         ),
+        (
+            LIGHTHOUSE,
+            "The plans were drawn by Runa Hesk, an engineer. The engineer was born in 1840 in Corvane.",
+            "Runa Hesk was born in 1840 in Corvane.",
+        ),
     ],
 )
 def test_references_are_resolved(title: str, paragraph: str, told: str) -> None:
@@ -250,6 +255,11 @@ def test_questions_that_read_badly_are_not_asked(sentence: str, question: str) -
     asked_now = [asking.question for item in statements(LIGHTHOUSE, sentence) for asking in item.askings]
     assert asked_now
     assert not any(question.lower() in asking.lower() for asking in asked_now)
+
+
+def test_of_two_engineers_neither_is_the_engineer() -> None:
+    paragraph = "Runa Hesk, an engineer, and Odd Varne, an engineer, drew plans. The engineer died in 1901."
+    assert not any("1901" in text for text in texts(LIGHTHOUSE, paragraph))
 
 
 def test_items_are_read_as_the_end_of_what_introduces_them() -> None:

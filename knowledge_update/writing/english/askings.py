@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterator, Sequence
 
+from knowledge_update.writing.english.cast import Cast
 from knowledge_update.writing.english.clauses import Clause
 from knowledge_update.writing.english.gaps import gaps
 from knowledge_update.writing.english.naming import bare, is_name, is_sound, names_subject, topic
 from knowledge_update.writing.english.questions import Question, converse, nominal, questions_of, with_synonyms
-from knowledge_update.writing.english.references import Cast
 from knowledge_update.writing.statements import (
     ABOUT,
     CONVERSE,

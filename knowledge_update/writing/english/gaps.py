@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from knowledge_update.writing.english.cast import Cast
 from knowledge_update.writing.english.lexicon import NAME_PARTICLES
 from knowledge_update.writing.english.naming import bare, names_subject, topic
 from knowledge_update.writing.english.parsing import is_quoted
 from knowledge_update.writing.english.phrases import tidy
-from knowledge_update.writing.english.references import Cast
 from knowledge_update.writing.english.slots import upper_first
 from knowledge_update.writing.statements import CLOZE, COMPLETION, INDIRECT, Asking
 

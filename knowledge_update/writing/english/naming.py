@@ -2,8 +2,8 @@
 
 import re
 
+from knowledge_update.writing.english.cast import Cast
 from knowledge_update.writing.english.lexicon import DAYS, MONTHS
-from knowledge_update.writing.english.references import Cast
 
 _MARKS = (("(", ")"), ("[", "]"), ("“", "”"))
 # A name: capitalised words, joined by little ones; a class noun may stand before it.

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from knowledge_update.writing.english.cast import name_of
 from knowledge_update.writing.english.lexicon import (
     COLOURS,
     DATE,
@@ -19,7 +20,7 @@ from knowledge_update.writing.english.lexicon import (
     YEAR,
 )
 from knowledge_update.writing.english.parsing import is_quoted
-from knowledge_update.writing.english.references import Memory, name_of
+from knowledge_update.writing.english.references import Memory
 
 Token = Any
 

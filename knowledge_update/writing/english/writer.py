@@ -9,12 +9,13 @@ from knowledge_update.documents.blocks import Document
 from knowledge_update.documents.chunking import Passage
 from knowledge_update.writing.english import gaps
 from knowledge_update.writing.english.askings import DANGLING, askings
+from knowledge_update.writing.english.cast import Cast, cast_of
 from knowledge_update.writing.english.clauses import Clause, clauses_of
 from knowledge_update.writing.english.lexicon import may_be_verb
 from knowledge_update.writing.english.naming import bare, is_sound, stands_alone, topic
 from knowledge_update.writing.english.parsing import parse
 from knowledge_update.writing.english.phrases import Reader, tidy
-from knowledge_update.writing.english.references import Cast, Memory, UnresolvedError, cast_of
+from knowledge_update.writing.english.references import Memory, UnresolvedError
 from knowledge_update.writing.english.slots import lower_first, upper_first
 from knowledge_update.writing.statements import TEXT, Asking, Statement, Unused
 
