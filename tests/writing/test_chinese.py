@@ -25,7 +25,10 @@ from knowledge_update.writing.statements import (
     Unused,
 )
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "orvessay"
+DOCUMENTS = {
+    "gorsefield-bakery": Path(__file__).parents[2] / "examples" / "orvessay" / "gorsefield-bakery.txt",
+    "tidesong-school": Path(__file__).parent / "data" / "tidesong-school.txt",
+}
 Written = list[tuple[Passage, Statement | Unused]]
 
 
@@ -51,7 +54,7 @@ def questions(statement: Statement, wording: str) -> list[tuple[str, str]]:
 
 
 def of_example(name: str) -> Written:
-    return written(read(EXAMPLES / f"{name}.txt").documents[0])
+    return written(read(DOCUMENTS[name]).documents[0])
 
 
 def test_founding_sentence_is_written_in_all_wordings() -> None:
