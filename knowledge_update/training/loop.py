@@ -63,7 +63,7 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = rate
         work = list(packs(batches[number], prefix, base.dtype, trunk))
-        counted = sum(float(pack.weights.sum()) for pack in work)
+        counted = sum(float(pack.weights.sum() + pack.rest.sum()) for pack in work)
         loss = 0.0
         for pack in work:
             share = loss_of(base, pack) / counted

@@ -27,6 +27,7 @@ class Pack:
         learned: Indices whose next token is learned, (labels,).
         targets: Candidates for those next tokens, (labels, k); k is 1 where all labels are hard.
         weights: The probability of each candidate, times what its row counts, (labels, k).
+        rest: The probability of all other tokens together, times what its row counts, (labels,).
         hidden: What a trunk puts out for the ids, (1, length, hidden), where there is one.
     """
 
@@ -36,6 +37,7 @@ class Pack:
     learned: Tensor
     targets: Tensor
     weights: Tensor
+    rest: Tensor
     hidden: Tensor | None = None
 
 
@@ -67,6 +69,7 @@ def _pack(rows: Sequence[Encoded], prefix: Sequence[int], dtype: torch.dtype, tr
     learned: list[int] = []
     targets: list[Tensor] = []
     weights: list[Tensor] = []
+    rest: list[Tensor] = []
     for number, row in enumerate(rows, 1):
         start, first = len(ids), len(prefix) if row.shared else 0
         # The last token is only predicted, never read.
@@ -80,9 +83,11 @@ def _pack(rows: Sequence[Encoded], prefix: Sequence[int], dtype: torch.dtype, tr
         ids_, probabilities = row.soft or (hard, torch.ones(hard.shape))
         targets.append(ids_)
         weights.append(probabilities * row.weight)
+        rest.append((1 - probabilities.sum(1)).clamp(min=0) * row.weight)
     return Pack(
         torch.tensor([ids]), torch.tensor([positions]), _mask(torch.tensor(owner), torch.tensor(sees), dtype),
-        torch.tensor(learned), _joined(targets), _joined(weights), trunk.hidden(rows) if trunk else None,
+        torch.tensor(learned), _joined(targets), _joined(weights), torch.cat(rest),
+        trunk.hidden(rows) if trunk else None,
     )  # fmt: skip
 
 
@@ -103,7 +108,9 @@ def _mask(owner: Tensor, sees: Tensor, dtype: torch.dtype) -> Tensor:
 def loss_of(model: Any, pack: Pack) -> Tensor:
     """The summed cross-entropy of a pack, with the one label or, where it is soft, with a teacher's probabilities.
 
-    Logits are computed only where there is a label: the vocabulary is the widest matmul of a small model.
+    Of a teacher only the likeliest tokens are known; all others count as one, so that a model that agrees with its
+    teacher has no gradient. Logits are computed only where there is a label: the vocabulary is the widest matmul of a
+    small model.
 
     Args:
         model: A causal language model of transformers, with its adapter.
@@ -112,7 +119,12 @@ def loss_of(model: Any, pack: Pack) -> Tensor:
     log_probabilities = torch.log_softmax(logits_of(model, pack).float(), dim=-1)
     device = log_probabilities.device
     chosen = log_probabilities.gather(1, pack.targets.to(device))
-    return -(chosen * pack.weights.to(device)).sum()
+    loss = -(chosen * pack.weights.to(device)).sum()
+    soft = pack.rest > 0
+    if soft.any():
+        inside = torch.logsumexp(chosen[soft.to(device)], dim=1).clamp(max=-1e-6)
+        loss = loss - (torch.log(-torch.expm1(inside)) * pack.rest[soft].to(device)).sum()
+    return loss
 
 
 def logits_of(model: Any, pack: Pack) -> Tensor:

@@ -55,7 +55,7 @@ def _row(row: Row) -> Row:
 def with_opinions(
     model: Any, rows: Sequence[Encoded], prefix: Sequence[int], trunk: Trunk | None = None
 ) -> list[Encoded]:
-    """The rows with the model's likeliest tokens at every learned position, `CANDIDATES` of them, summing to one."""
+    """The rows with the model's `CANDIDATES` likeliest tokens and their probabilities at every learned position."""
     import torch
 
     found: list[Encoded] = []
@@ -75,5 +75,5 @@ def with_opinions(
 def _opinions(logits: Any) -> tuple[Any, Any]:
     import torch
 
-    best = torch.softmax(logits.float(), dim=-1).topk(CANDIDATES)
-    return best.indices.cpu(), (best.values / best.values.sum(1, keepdim=True)).cpu()
+    best = torch.softmax(logits.float(), dim=-1).topk(min(CANDIDATES, logits.shape[1] // 2))
+    return best.indices.cpu(), best.values.cpu()

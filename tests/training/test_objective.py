@@ -13,6 +13,7 @@ from knowledge_update.templates import ChatTemplate
 from knowledge_update.training import adapters
 from knowledge_update.training.lora import fuse
 from knowledge_update.training.objective import loss_of, packs
+from knowledge_update.training.replay import with_opinions
 from knowledge_update.training.rows import IGNORED, Encoded, Encoder, weighed
 
 ROWS = (
@@ -66,6 +67,17 @@ def test_soft_labels_of_one_certain_candidate_are_hard_labels(model: Any, encode
     soft = Encoded(row.ids, row.labels, row.shared, (ids, certain))
     losses = [loss_of(model, pack) for one in (row, soft) for pack in packs([one], encoder.prefix, torch.float32)]
     torch.testing.assert_close(*losses)
+
+
+def test_a_model_that_agrees_with_its_teacher_stays_as_it_is(model: Any, encoder: Encoder) -> None:
+    rows = with_opinions(model, encoder.encode_all(ROWS), encoder.prefix)
+    loss: Any = sum(loss_of(model, pack) for pack in packs(rows, encoder.prefix, torch.float32))
+    loss.backward()
+    assert max(float(p.grad.abs().max()) for p in model.parameters() if p.grad is not None) < 1e-4
+    model.zero_grad()
+    hard: Any = sum(loss_of(model, p) for p in packs(encoder.encode_all(ROWS), encoder.prefix, torch.float32))
+    hard.backward()
+    assert max(float(p.grad.abs().max()) for p in model.parameters() if p.grad is not None) > 1e-1
 
 
 def test_the_fused_layer_is_pefts(model: Any, encoder: Encoder) -> None:
