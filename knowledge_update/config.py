@@ -55,7 +55,7 @@ class WriterConfig:
     """Who writes facts and questions, and how many."""
 
     name: str = "rules"
-    wordings_per_fact: int = 8
+    wordings_per_fact: int = 12
     validation_share: float = 0.05
 
     def __post_init__(self) -> None:
@@ -70,7 +70,7 @@ class AdapterConfig:
     """What is trained: LoRA on every linear map of the upper layers, α = 2 r, no dropout."""
 
     name: str = "lora"
-    rank: int = 128
+    rank: int = 64
     alpha: int | None = None
     dropout: float = 0.0
     targets: str = "all-linear"
@@ -88,7 +88,7 @@ class OptimizerConfig:
     """AdamW with an fp32 master of the adapter."""
 
     name: str = "adamw"
-    learning_rate: float = 7e-4
+    learning_rate: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.99)
     eps: float = 1e-8
     weight_decay: float = 0.0
@@ -117,7 +117,7 @@ class ScheduleConfig:
 class TrainingConfig:
     """How long and on what: rows come from facts as text, questions as chat, and replayed general prompts."""
 
-    epochs: float = 4.0
+    epochs: float = 3.0
     batch_tokens: int = 240
     batch_rows: int | None = None
     text_share: float = 0.12

@@ -1,11 +1,13 @@
 """Answers: batched greedy generation, what prompts share computed once."""
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
 from knowledge_update.templates import ChatTemplate, common_prefix
+from knowledge_update.workers import workers
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,19 @@ class Generator:
 
     def answers(self, prompts: Sequence[Prompt]) -> Iterator[list[tuple[str, str]]]:
         """Yields the answers batch by batch, as (prompt id, text)."""
-        for batch in self._batches(prompts):
-            rows = self._generate(batch)
-            texts = [self.template.tokenizer.decode(row, skip_special_tokens=True).strip() for row in rows]
-            asked = [prompt for part in batch for prompt in part.prompts]
-            yield [(prompt.id, text) for prompt, text in zip(asked, texts, strict=True)]
+        with workers(self.model.device.type) as hands:
+            waiting: deque[tuple[list[_Part], Future[list[list[int]]]]] = deque()
+            for batch in self._batches(prompts):
+                waiting.append((batch, hands.start(self._generate, batch)))
+                if len(waiting) == hands.count:
+                    yield self._told(*waiting.popleft())
+            while waiting:
+                yield self._told(*waiting.popleft())
+
+    def _told(self, batch: list["_Part"], rows: "Future[list[list[int]]]") -> list[tuple[str, str]]:
+        texts = [self.template.tokenizer.decode(row, skip_special_tokens=True).strip() for row in rows.result()]
+        asked = [prompt for part in batch for prompt in part.prompts]
+        return [(prompt.id, text) for prompt, text in zip(asked, texts, strict=True)]
 
     def _batches(self, prompts: Sequence[Prompt]) -> Iterator[list["_Part"]]:
         """Groups of like length side by side; a batch holds whole groups, unless one alone is too large."""

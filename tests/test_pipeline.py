@@ -191,10 +191,15 @@ def documents_in(folder: RunFolder) -> int:
             return 0
 
 
+def answered(folder: RunFolder, name: str) -> int:
+    return folder.answers(name).read_bytes().count(b"\n") if folder.answers(name).exists() else 0
+
+
 KILLS: dict[str, Callable[[RunFolder], bool]] = {
     "collect": lambda folder: documents_in(folder) > 0,
     "train": lambda folder: (folder.checkpoint / "progress.json").exists(),
     "infer": lambda folder: folder.answers("base").exists(),
+    "evaluate": lambda folder: answered(folder, "updated") == answered(folder, "base") > 0,
 }
 
 
@@ -207,7 +212,7 @@ def test_a_kill_changes_nothing(
         pipeline.run_stage(pipeline.collect, config, folder)
     assert killed(words, folder, lambda: KILLS[stage](folder)) == -signal.SIGKILL
     assert not folder.evaluation.exists()
-    assert folder.adapter.exists() == (stage == "infer")
+    assert folder.adapter.exists() == (stage in ("infer", "evaluate"))
     pipeline.run(config, folder)
     assert_same(folder, undisturbed)
 

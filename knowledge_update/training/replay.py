@@ -18,6 +18,7 @@ from knowledge_update.templates import ChatTemplate
 from knowledge_update.training.objective import logits_of, packs
 from knowledge_update.training.rows import IGNORED, Encoded
 from knowledge_update.training.trunk import Trunk
+from knowledge_update.workers import workers
 
 PROMPTS = Path(__file__).parent / "data" / "replay_prompts.jsonl"
 CANDIDATES = 32
@@ -56,20 +57,27 @@ def with_opinions(
     model: Any, rows: Sequence[Encoded], prefix: Sequence[int], trunk: Trunk | None = None
 ) -> list[Encoded]:
     """The rows with the model's `CANDIDATES` likeliest tokens and their probabilities at every learned position."""
-    import torch
-
+    groups = [rows[start : start + TOGETHER] for start in range(0, len(rows), TOGETHER)]
     found: list[Encoded] = []
     upper = trunk.upper() if trunk else nullcontext()
-    with torch.no_grad(), upper, progress("Taking the untouched model's opinions", len(rows), "prompts") as advance:
-        for start in range(0, len(rows), TOGETHER):
-            group = rows[start : start + TOGETHER]
-            best = [_opinions(logits_of(model, pack)) for pack in packs(group, prefix, model.dtype, trunk)]
-            ids, probabilities = (torch.cat(part) for part in zip(*best, strict=True))
-            counts = [sum(label != IGNORED for label in row.labels[1:]) for row in group]
-            opinions = zip(group, torch.split(ids, counts), torch.split(probabilities, counts), strict=True)
-            found.extend(replace(row, soft=(own.clone(), weights.clone())) for row, own, weights in opinions)
-            advance(len(group))
+    told = progress("Taking the untouched model's opinions", len(rows), "prompts")
+    with upper, told as advance, workers(model.device.type) as hands:
+        for done in [hands.start(_of_group, model, group, prefix, trunk) for group in groups]:
+            part = done.result()
+            found.extend(part)
+            advance(len(part))
     return found
+
+
+def _of_group(model: Any, rows: Sequence[Encoded], prefix: Sequence[int], trunk: Trunk | None) -> list[Encoded]:
+    import torch
+
+    with torch.no_grad():
+        best = [_opinions(logits_of(model, pack)) for pack in packs(rows, prefix, model.dtype, trunk)]
+    ids, probabilities = (torch.cat(part) for part in zip(*best, strict=True))
+    counts = [sum(label != IGNORED for label in row.labels[1:]) for row in rows]
+    opinions = zip(rows, torch.split(ids, counts), torch.split(probabilities, counts), strict=True)
+    return [replace(row, soft=(own.clone(), weights.clone())) for row, own, weights in opinions]
 
 
 def _opinions(logits: Any) -> tuple[Any, Any]:

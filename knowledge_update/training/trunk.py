@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from knowledge_update.display import log, progress
 from knowledge_update.training.objective import grouped, logits_of, packs
 from knowledge_update.training.rows import Encoded
+from knowledge_update.workers import workers
 
 # Beyond this the rows' states are not kept, and the lower layers are computed anew at every step.
 LIMIT_BYTES = 4 * 2**30
@@ -61,11 +62,14 @@ class Trunk:
         """Puts rows through the layers, each once, in packs that depend on nothing but the rows."""
         unknown = {_name(row): row for row in rows if _name(row) not in self._known}
         ordered = [unknown[name] for name in sorted(unknown)]
-        with torch.no_grad(), self._lower(), progress("Reading rows", len(ordered), "rows") as advance:
-            for group in grouped(ordered):
-                self._take(group)
+        groups = list(grouped(ordered))
+        told = progress("Reading rows", len(ordered), "rows")
+        with self._lower(), told as advance, workers(self.decoder.device.type) as hands:
+            for group, done in zip(groups, [hands.start(self._take, group) for group in groups], strict=True):
+                done.result()
                 advance(len(group))
 
+    @torch.no_grad()
     def _take(self, rows: Sequence[Encoded]) -> None:
         (pack,) = packs(rows, self.prefix, self.dtype)
         device = self.decoder.get_input_embeddings().weight.device
