@@ -88,7 +88,7 @@ class OptimizerConfig:
     """AdamW with an fp32 master of the adapter."""
 
     name: str = "adamw"
-    learning_rate: float = 1e-3
+    learning_rate: float = 1.5e-3
     betas: tuple[float, float] = (0.9, 0.99)
     eps: float = 1e-8
     weight_decay: float = 0.0
@@ -117,7 +117,7 @@ class ScheduleConfig:
 class TrainingConfig:
     """How long and on what: rows come from facts as text, questions as chat, and replayed general prompts."""
 
-    epochs: float = 3.0
+    epochs: float = 2.6
     batch_tokens: int = 240
     batch_rows: int | None = None
     text_share: float = 0.12

