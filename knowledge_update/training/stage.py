@@ -75,7 +75,7 @@ def run(config: Config, folder: RunFolder) -> Trained:
 def _trunk(model: Any, rows: list[Encoded], encoder: Encoder, config: Config) -> Trunk | None:
     below, layers = adapters.untrained_layers(model, config.adapter), model.config.num_hidden_layers
     trained = "all layers" if not below else f"the upper {layers - below} of {layers} layers"
-    log.info("training %s (adapter.upper_share=%s)", trained, config.adapter.upper_share)
+    log.info("training %s (adapter.upper_share=%.2f)", trained, config.adapter.upper_share)
     return trunk_of(model, below, rows, encoder.prefix)
 
 
