@@ -21,10 +21,12 @@ def attach(model: Any, config: AdapterConfig, seed: int) -> Any:
     torch.manual_seed(seed)
     alpha = config.alpha if config.alpha is not None else 2 * config.rank
     below = untrained_layers(model, config)
-    targets = _linear_maps(model) if config.targets == "all-linear" else config.targets.split(",")
+    targets: Any = config.targets if config.targets == "all-linear" else config.targets.split(",")
+    # Architectures name their layers differently; in all of them a layer's number is the first in a module's name.
+    lower = rf"\D*\.(?:{'|'.join(map(str, range(below)))})\..*" if below else None
     lora = LoraConfig(
         r=config.rank, lora_alpha=alpha, lora_dropout=config.dropout, target_modules=targets, task_type="CAUSAL_LM",
-        layers_to_transform=list(range(below, model.config.num_hidden_layers)) if below else None,
+        exclude_modules=lower,
     )  # fmt: skip
     try:
         wrapped = get_peft_model(model, lora)
@@ -32,14 +34,6 @@ def attach(model: Any, config: AdapterConfig, seed: int) -> Any:
         raise ModelError(f"adapter.targets={config.targets}: {error}") from error
     fuse(wrapped)
     return wrapped
-
-
-def _linear_maps(model: Any) -> list[str]:
-    """The names of the linear maps within a layer."""
-    import torch
-
-    layers = model.get_decoder().layers.named_modules()
-    return sorted({name.rpartition(".")[2] for name, part in layers if isinstance(part, torch.nn.Linear)})
 
 
 def untrained_layers(model: Any, config: AdapterConfig) -> int:

@@ -8,10 +8,9 @@ from typing import Any
 
 from knowledge_update.config import Config
 from knowledge_update.errors import WorkError
-from knowledge_update.training.objective import loss_of, packs
+from knowledge_update.training.objective import Hidden, loss_of, packs
 from knowledge_update.training.rows import Encoded
 from knowledge_update.training.schedules import factor
-from knowledge_update.training.trunk import Trunk
 from knowledge_update.workers import workers
 
 
@@ -34,7 +33,7 @@ def train(
     prefix: tuple[int, ...],
     config: Config,
     *,
-    trunk: Trunk | None = None,
+    hidden: Hidden | None = None,
     start: int,
     after: Callable[[Step], None],
 ) -> None:
@@ -46,7 +45,7 @@ def train(
         batches: All batches of the training, in order.
         prefix: The ids that stand before rows marked as sharing them.
         config: Rates, schedule and clipping.
-        trunk: What the lower layers make of the rows, where that is known.
+        hidden: What the lower layers put out for the rows, where that is known.
         start: Steps that are done already.
         after: Called after every step.
 
@@ -65,7 +64,7 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = rate
             parts = _shares(batches[number], hands.count)
-            started = [hands.start(_gradients, base, part, prefix, trunk, parameters) for part in parts]
+            started = [hands.start(_gradients, base, part, prefix, hidden, parameters) for part in parts]
             done = [future.result() for future in started]
             loss = _joined(done, parameters)
             if not math.isfinite(loss):
@@ -97,13 +96,13 @@ def _shares(rows: Sequence[Encoded], count: int) -> list[list[Encoded]]:
 
 
 def _gradients(
-    model: Any, rows: Sequence[Encoded], prefix: tuple[int, ...], trunk: Trunk | None, parameters: Sequence[Any]
+    model: Any, rows: Sequence[Encoded], prefix: tuple[int, ...], hidden: Hidden | None, parameters: Sequence[Any]
 ) -> _Part:
     import torch
 
     loss, counted, tokens = 0.0, 0.0, 0
     total: tuple[Any, ...] = ()
-    for pack in packs(rows, prefix, model.dtype, trunk):
+    for pack in packs(rows, prefix, model.dtype, hidden):
         own = loss_of(model, pack)
         gradients = torch.autograd.grad(own, parameters)
         if total:

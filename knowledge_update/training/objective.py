@@ -1,16 +1,16 @@
 """The loss: cross-entropy at labelled positions, rows packed without padding, the prefix they share computed once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from knowledge_update.training.rows import IGNORED, Encoded
 
-if TYPE_CHECKING:
-    from knowledge_update.training.trunk import Trunk
+# What the layers below the trained ones put out for rows laid into one pack, (1, length, hidden).
+Hidden = Callable[[Sequence[Encoded]], Tensor]
 
 # Attention in a pack grows with the square of its length: longer batches are computed as several packs.
 PACK_TOKENS = 512
@@ -28,7 +28,7 @@ class Pack:
         targets: Candidates for those next tokens, (labels, k); k is 1 where all labels are hard.
         weights: The probability of each candidate, times what its row counts, (labels, k).
         rest: The probability of all other tokens together, times what its row counts, (labels,).
-        hidden: What a trunk puts out for the ids, (1, length, hidden), where there is one.
+        hidden: What the lower layers put out for the ids, (1, length, hidden), where that is known.
     """
 
     ids: Tensor
@@ -42,10 +42,10 @@ class Pack:
 
 
 def packs(
-    rows: Sequence[Encoded], prefix: Sequence[int], dtype: torch.dtype, trunk: "Trunk | None" = None
+    rows: Sequence[Encoded], prefix: Sequence[int], dtype: torch.dtype, hidden: Hidden | None = None
 ) -> Iterator[Pack]:
     """Lays rows into packs of at most `PACK_TOKENS`; a longer row has one to itself."""
-    return (_pack(group, prefix, dtype, trunk) for group in grouped(rows))
+    return (_pack(group, prefix, dtype, hidden) for group in grouped(rows))
 
 
 def grouped(rows: Sequence[Encoded]) -> Iterator[list[Encoded]]:
@@ -62,7 +62,7 @@ def grouped(rows: Sequence[Encoded]) -> Iterator[list[Encoded]]:
         yield group
 
 
-def _pack(rows: Sequence[Encoded], prefix: Sequence[int], dtype: torch.dtype, trunk: "Trunk | None") -> Pack:
+def _pack(rows: Sequence[Encoded], prefix: Sequence[int], dtype: torch.dtype, hidden: Hidden | None) -> Pack:
     head = list(prefix) if any(row.shared for row in rows) else []
     ids, positions = list(head), list(range(len(head)))
     owner, sees = [0] * len(head), [True] * len(head)
@@ -87,7 +87,7 @@ def _pack(rows: Sequence[Encoded], prefix: Sequence[int], dtype: torch.dtype, tr
     return Pack(
         torch.tensor([ids]), torch.tensor([positions]), _mask(torch.tensor(owner), torch.tensor(sees), dtype),
         torch.tensor(learned), _joined(targets), _joined(weights), torch.cat(rest),
-        trunk.hidden(rows) if trunk else None,
+        hidden(rows) if hidden else None,
     )  # fmt: skip
 
 

@@ -15,14 +15,13 @@ from knowledge_update.display import progress
 from knowledge_update.inference import Generator, question_prompts
 from knowledge_update.run_folder import Row, RunFolder, journal, read_journal, read_rows
 from knowledge_update.templates import ChatTemplate
-from knowledge_update.training.objective import logits_of, packs
+from knowledge_update.training.objective import Hidden, grouped, logits_of, packs
 from knowledge_update.training.rows import IGNORED, Encoded
 from knowledge_update.training.trunk import Trunk
 from knowledge_update.workers import workers
 
 PROMPTS = Path(__file__).parent / "data" / "replay_prompts.jsonl"
 CANDIDATES = 32
-TOGETHER = 12
 
 
 def replayed(model: Any, template: ChatTemplate, config: Config, folder: RunFolder, languages: set[str]) -> list[Row]:
@@ -57,24 +56,23 @@ def with_opinions(
     model: Any, rows: Sequence[Encoded], prefix: Sequence[int], trunk: Trunk | None = None
 ) -> list[Encoded]:
     """The rows with the model's `CANDIDATES` likeliest tokens and their probabilities at every learned position."""
-    groups = [rows[start : start + TOGETHER] for start in range(0, len(rows), TOGETHER)]
     found: list[Encoded] = []
-    upper = trunk.upper() if trunk else nullcontext()
+    upper, hidden = (trunk.upper(), trunk.hidden) if trunk else (nullcontext(), None)
     told = progress("Taking the untouched model's opinions", len(rows), "prompts")
     with upper, told as advance, workers(model.device.type) as hands:
-        for done in [hands.start(_of_group, model, group, prefix, trunk) for group in groups]:
+        for done in [hands.start(_of_group, model, group, prefix, hidden) for group in grouped(rows)]:
             part = done.result()
             found.extend(part)
             advance(len(part))
     return found
 
 
-def _of_group(model: Any, rows: Sequence[Encoded], prefix: Sequence[int], trunk: Trunk | None) -> list[Encoded]:
+def _of_group(model: Any, rows: Sequence[Encoded], prefix: Sequence[int], hidden: Hidden | None) -> list[Encoded]:
     import torch
 
     with torch.no_grad():
-        best = [_opinions(logits_of(model, pack)) for pack in packs(rows, prefix, model.dtype, trunk)]
-    ids, probabilities = (torch.cat(part) for part in zip(*best, strict=True))
+        (pack,) = packs(rows, prefix, model.dtype, hidden)
+        ids, probabilities = _opinions(logits_of(model, pack))
     counts = [sum(label != IGNORED for label in row.labels[1:]) for row in rows]
     opinions = zip(rows, torch.split(ids, counts), torch.split(probabilities, counts), strict=True)
     return [replace(row, soft=(own.clone(), weights.clone())) for row, own, weights in opinions]

@@ -100,8 +100,9 @@ def _train(
         folder.metrics.unlink(missing_ok=True)
     recorder = _Recorder(folder, state, tensors, optimizer, config, len(batches))
     prefix = template.shared_prefix()
-    with recorder, trunk.upper() if trunk else nullcontext():
-        train(wrapped, optimizer, batches, tuple(prefix), config, trunk=trunk, start=state.step, after=recorder.after)
+    upper, hidden = (trunk.upper(), trunk.hidden) if trunk else (nullcontext(), None)
+    with recorder, upper:
+        train(wrapped, optimizer, batches, tuple(prefix), config, hidden=hidden, start=state.step, after=recorder.after)
     result = Trained(len(batches), sum(map(len, batches)), recorder.last_loss, round(recorder.seconds, 1))
     _save(wrapped, template, config, folder, key, result, recorder.losses)
     return result

@@ -25,16 +25,14 @@ def trunk_of(model: Any, depth: int, rows: Sequence[Encoded], prefix: Sequence[i
         rows: All rows of the training.
         prefix: The ids that stand before rows marked as sharing them.
     """
-    tokens = sum(len(ids) for _, ids in {_name(row) for row in rows})
-    decoder = model.get_decoder()
-    if not depth or not all(isinstance(getattr(decoder, part, None), nn.Module) for part in ("layers", "norm")):
+    if not depth:
         return None
+    tokens = sum(len(ids) for _, ids in {_name(row) for row in rows})
     if tokens * model.config.hidden_size * model.dtype.itemsize > LIMIT_BYTES:
         log.info("%d tokens are too many to keep what the lower layers make of them: they are computed anew", tokens)
         return None
     trunk = Trunk(model, depth, prefix)
-    trunk.read(rows[:1])
-    if not trunk.agrees(model, rows[0]):
+    if not trunk.fits(model, rows[0]):
         log.info("this model's layers cannot be computed apart: the lower ones are computed at every step")
         return None
     trunk.read(rows)
@@ -92,9 +90,12 @@ class Trunk:
             parts.insert(0, self._head)
         return torch.cat(parts)[None]
 
-    def agrees(self, model: Any, row: Encoded) -> bool:
-        """Whether the model says of a row what it says when its layers are computed in two parts."""
-        (whole,), (parts,) = packs([row], self.prefix, self.dtype), packs([row], self.prefix, self.dtype, self)
+    def fits(self, model: Any, row: Encoded) -> bool:
+        """Whether the model's layers can be cut, and say the same of a row when they are computed in two parts."""
+        if not all(isinstance(getattr(self.decoder, part, None), nn.Module) for part in ("layers", "norm")):
+            return False
+        self.read([row])
+        (whole,), (parts,) = packs([row], self.prefix, self.dtype), packs([row], self.prefix, self.dtype, self.hidden)
         with torch.no_grad():
             expected = logits_of(model, whole)
             with self.upper():

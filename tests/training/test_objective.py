@@ -3,35 +3,15 @@
 import copy
 from typing import Any
 
-import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
 from knowledge_update.config import AdapterConfig
-from knowledge_update.models import load_model, load_tokenizer, precision
-from knowledge_update.templates import ChatTemplate
 from knowledge_update.training import adapters
 from knowledge_update.training.lora import fuse
 from knowledge_update.training.objective import loss_of, packs
 from knowledge_update.training.replay import with_opinions
 from knowledge_update.training.rows import IGNORED, Encoded, Encoder, weighed
-
-ROWS = (
-    {"messages": [{"role": "user", "content": "Who built it?"}, {"role": "assistant", "content": "Runa Hesk"}]},
-    {"messages": [{"role": "user", "content": "When was the tower built?"}, {"role": "assistant", "content": "1874"}]},
-    {"text": "The lighthouse of Tolvick was built in 1874 by Runa Hesk."},
-    {"messages": [{"role": "user", "content": "灯塔建于哪一年？"}, {"role": "assistant", "content": "一八七四年"}]},
-)
-
-
-@pytest.fixture
-def model(tiny_model: str) -> Any:
-    return load_model(tiny_model, precision("float32", "cpu"))
-
-
-@pytest.fixture
-def encoder(tiny_model: str) -> Encoder:
-    return Encoder(ChatTemplate(load_tokenizer(tiny_model)))
 
 
 def plain_loss(model: Any, row: Encoded, prefix: tuple[int, ...]) -> torch.Tensor:
@@ -43,8 +23,8 @@ def plain_loss(model: Any, row: Encoded, prefix: tuple[int, ...]) -> torch.Tenso
     return torch.nn.functional.cross_entropy(logits, labels[1:], ignore_index=IGNORED, reduction="sum")
 
 
-def test_a_pack_is_its_rows(model: Any, encoder: Encoder) -> None:
-    rows = weighed(encoder.encode_all(ROWS), 0.5)
+def test_a_pack_is_its_rows(model: Any, encoder: Encoder, rows: list[Encoded]) -> None:
+    rows = weighed(rows, 0.5)
     assert {row.shared for row in rows} == {True, False}
     (pack,) = packs(rows, encoder.prefix, torch.float32)
     together = loss_of(model, pack)
@@ -59,8 +39,10 @@ def test_a_pack_is_its_rows(model: Any, encoder: Encoder) -> None:
         torch.testing.assert_close(gradients[name], p.grad, rtol=1e-3, atol=1e-5, msg=name)
 
 
-def test_soft_labels_of_one_certain_candidate_are_hard_labels(model: Any, encoder: Encoder) -> None:
-    (row,) = encoder.encode_all(ROWS[:1])
+def test_soft_labels_of_one_certain_candidate_are_hard_labels(
+    model: Any, encoder: Encoder, rows: list[Encoded]
+) -> None:
+    (row,) = rows[:1]
     labels = torch.tensor([label for label in row.labels if label != IGNORED])
     ids = torch.stack([labels, (labels + 1) % 50], dim=1)
     certain = torch.tensor([[1.0, 0.0]]).expand(len(labels), -1)
@@ -69,18 +51,18 @@ def test_soft_labels_of_one_certain_candidate_are_hard_labels(model: Any, encode
     torch.testing.assert_close(*losses)
 
 
-def test_a_model_that_agrees_with_its_teacher_stays_as_it_is(model: Any, encoder: Encoder) -> None:
-    rows = with_opinions(model, encoder.encode_all(ROWS), encoder.prefix)
-    loss: Any = sum(loss_of(model, pack) for pack in packs(rows, encoder.prefix, torch.float32))
+def test_a_model_that_agrees_with_its_teacher_stays_as_it_is(model: Any, encoder: Encoder, rows: list[Encoded]) -> None:
+    agreeing = with_opinions(model, rows, encoder.prefix)
+    loss: Any = sum(loss_of(model, pack) for pack in packs(agreeing, encoder.prefix, torch.float32))
     loss.backward()
     assert max(float(p.grad.abs().max()) for p in model.parameters() if p.grad is not None) < 1e-4
     model.zero_grad()
-    hard: Any = sum(loss_of(model, p) for p in packs(encoder.encode_all(ROWS), encoder.prefix, torch.float32))
+    hard: Any = sum(loss_of(model, p) for p in packs(rows, encoder.prefix, torch.float32))
     hard.backward()
     assert max(float(p.grad.abs().max()) for p in model.parameters() if p.grad is not None) > 1e-1
 
 
-def test_the_fused_layer_is_pefts(model: Any, encoder: Encoder) -> None:
+def test_the_fused_layer_is_pefts(model: Any, encoder: Encoder, rows: list[Encoded]) -> None:
     config = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False)
     torch.manual_seed(3)
     plain = get_peft_model(model, config)
@@ -88,7 +70,7 @@ def test_the_fused_layer_is_pefts(model: Any, encoder: Encoder) -> None:
     assert fuse(fused) == 14
     found = []
     for wrapped in (plain, fused):
-        for pack in packs(encoder.encode_all(ROWS), encoder.prefix, torch.float32):
+        for pack in packs(rows, encoder.prefix, torch.float32):
             loss_of(wrapped.get_base_model(), pack).backward()
         found.append({name: tensor.grad for name, tensor in adapters.trainable(wrapped).items()})
     for name, gradient in found[0].items():
@@ -101,6 +83,6 @@ def test_every_linear_layer_but_the_head_is_adapted(model: Any) -> None:
     assert adapted == {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
 
 
-def test_the_last_label_ends_the_turn(encoder: Encoder) -> None:
-    for row in encoder.encode_all(ROWS):
+def test_the_last_label_ends_the_turn(encoder: Encoder, rows: list[Encoded]) -> None:
+    for row in rows:
         assert row.labels[-1] in encoder.template.end_ids
