@@ -115,9 +115,12 @@ class ScheduleConfig:
 
 @dataclass
 class TrainingConfig:
-    """How long and on what: rows come from facts as text, questions as chat, and replayed general prompts."""
+    """How long and on what: rows come from facts as text, questions as chat, and replayed general prompts.
 
-    epochs: float = 2.6
+    Without `epochs`, their number follows from how many questions there are.
+    """
+
+    epochs: float | None = None
     batch_tokens: int = 240
     batch_rows: int | None = None
     text_share: float = 0.12
@@ -128,7 +131,7 @@ class TrainingConfig:
     checkpoint_seconds: float = 60.0
 
     def __post_init__(self) -> None:
-        _check(self.epochs > 0, "training.epochs", self.epochs, "above 0")
+        _check(self.epochs is None or self.epochs > 0, "training.epochs", self.epochs, "above 0")
         _check(0 <= self.balance <= 1, "training.balance", self.balance, "from 0 (labels) to 1 (rows)")
         _check(self.replay_weight > 0, "training.replay_weight", self.replay_weight, "above 0")
         _check(self.batch_tokens >= 1, "training.batch_tokens", self.batch_tokens, "at least 1")

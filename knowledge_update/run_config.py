@@ -69,10 +69,15 @@ def stored(folder: RunFolder) -> Config:
 
 def _compare(old: Config, new: Config, folder: RunFolder) -> None:
     pairs = [(key, value_of(old, key), value_of(new, key)) for key in keys()]
-    different = [f"{key} ({before}, now {now})" for key, before, now in pairs if before != now]
+    different = [f"{key} ({_shown(before)}, now {_shown(now)})" for key, before, now in pairs if before != now]
     if different:
         shown = ", ".join(different[:3]) + (f" and {len(different) - 3} more" if len(different) > 3 else "")
         raise RunFolderError(f"{folder.path} was made with another configuration: {shown}; use another --out")
+
+
+def _shown(value: object) -> object:
+    """A value as the configuration file writes it."""
+    return "null" if value is None else value
 
 
 def _version(name: str) -> str:

@@ -22,7 +22,7 @@ from knowledge_update.run_folder import (
 )
 from knowledge_update.templates import ChatTemplate
 from knowledge_update.training import adapters, checkpoints
-from knowledge_update.training.batching import Streams, plan
+from knowledge_update.training.batching import Streams, epochs_of, plan
 from knowledge_update.training.loop import Step, train
 from knowledge_update.training.optimizers import optimizer_for
 from knowledge_update.training.replay import replayed, with_opinions
@@ -89,6 +89,9 @@ def _train(
     key: str,
 ) -> Trained:
     batches = plan(streams, config.training, config.seed)
+    epochs = f"{epochs_of(streams, config.training):g} passes over {len(streams.taught):,} rows"
+    why = "training.epochs" if config.training.epochs else "by their number; training.epochs=N sets it"
+    log.info("%s, %d steps (%s)", epochs, len(batches), why)
     wrapped = adapters.attach(model, config.adapter, config.seed)
     tensors = adapters.trainable(wrapped)
     optimizer = optimizer_for(config.optimizer, tensors.values())
