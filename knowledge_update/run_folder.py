@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+from safetensors import SafetensorError
+
 from knowledge_update.errors import RunFolderError, WorkError
 
 Row = dict[str, Any]
@@ -156,9 +158,9 @@ def whole_folder(path: Path) -> Iterator[Path]:
             path.rename(replaced)
         partial.rename(path)
         shutil.rmtree(replaced, ignore_errors=True)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         shutil.rmtree(partial, ignore_errors=True)
-        reason = error.strerror or error
+        reason = getattr(error, "strerror", None) or error
         raise WorkError(f"cannot write {path}: {reason}; free some space and run the same again") from error
 
 

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from knowledge_update.errors import RunFolderError, WorkError
 from knowledge_update.ledger import DocumentRow, Drop, Ledger
@@ -205,6 +207,16 @@ def test_a_full_disk_is_told_in_one_line_and_keeps_the_old(small_disk: Path) -> 
         append([{"text": big}])
     assert told(error) == f"cannot write {rows}: {advice}"
     assert (read_journal(rows), names(folder), names(small_disk)) == (ROWS, ["old.txt"], ["adapter", "rows.jsonl"])
+
+
+def test_a_full_disk_stops_weights_as_it_stops_text(small_disk: Path) -> None:
+    folder = small_disk / "adapter"
+    with pytest.raises(WorkError) as error, whole_folder(folder) as partial:
+        save_file({"weight": torch.zeros(100_000)}, partial / "weights.safetensors")
+    assert told(error).startswith(f"cannot write {folder}: ")
+    assert told(error).endswith("; free some space and run the same again")
+    assert "No space left on device" in told(error)
+    assert names(small_disk) == []
 
 
 def test_a_full_disk_leaves_the_ledger_as_it_was(small_disk: Path) -> None:
