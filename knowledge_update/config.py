@@ -127,6 +127,7 @@ class TrainingConfig:
     replay_share: float = 0.25
     replay_tokens: int = 16
     replay_weight: float = 2.0
+    replay_pull: float = 2.0
     balance: float = 0.5
     checkpoint_seconds: float = 60.0
 
@@ -134,6 +135,7 @@ class TrainingConfig:
         _check(self.epochs is None or self.epochs > 0, "training.epochs", self.epochs, "above 0")
         _check(0 <= self.balance <= 1, "training.balance", self.balance, "from 0 (labels) to 1 (rows)")
         _check(self.replay_weight > 0, "training.replay_weight", self.replay_weight, "above 0")
+        _check(self.replay_pull >= 0, "training.replay_pull", self.replay_pull, "0 or more")
         _check(self.batch_tokens >= 1, "training.batch_tokens", self.batch_tokens, "at least 1")
         _check(self.batch_rows is None or self.batch_rows >= 1, "training.batch_rows", self.batch_rows, "at least 1")
         for name in ("text_share", "replay_share"):

@@ -1,4 +1,7 @@
-"""The loss: cross-entropy at labelled positions, rows packed without padding, the prefix they share computed once."""
+"""The loss: cross-entropy at labelled positions, and how far a row strays from its teacher.
+
+Rows are packed without padding, the prefix they share is computed once.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,6 +31,9 @@ class Pack:
         targets: Candidates for those next tokens, (labels, k); k is 1 where all labels are hard.
         weights: The probability of each candidate, times what its row counts, (labels, k).
         rest: The probability of all other tokens together, times what its row counts, (labels,).
+        anchored: Indices of the tokens whose states have a teacher, (anchored,).
+        anchors: The teacher's states there, (anchored, hidden).
+        pulls: How much straying from them counts, (anchored,).
         hidden: What the lower layers put out for the ids, (1, length, hidden), where that is known.
     """
 
@@ -38,6 +44,9 @@ class Pack:
     targets: Tensor
     weights: Tensor
     rest: Tensor
+    anchored: Tensor
+    anchors: Tensor
+    pulls: Tensor
     hidden: Tensor | None = None
 
 
@@ -70,6 +79,7 @@ def _pack(rows: Sequence[Encoded], prefix: Sequence[int], dtype: torch.dtype, hi
     targets: list[Tensor] = []
     weights: list[Tensor] = []
     rest: list[Tensor] = []
+    anchored: list[int] = []
     for number, row in enumerate(rows, 1):
         start, first = len(ids), len(prefix) if row.shared else 0
         # The last token is only predicted, never read.
@@ -80,13 +90,18 @@ def _pack(rows: Sequence[Encoded], prefix: Sequence[int], dtype: torch.dtype, hi
         labels = [(start + index, label) for index, label in enumerate(row.labels[1:]) if label != IGNORED]
         learned.extend(index for index, _ in labels)
         hard = torch.tensor([label for _, label in labels]).unsqueeze(1)
-        ids_, probabilities = row.soft or (hard, torch.ones(hard.shape))
-        targets.append(ids_)
+        probabilities = row.opinion.probabilities if row.opinion else torch.ones(hard.shape)
+        targets.append(row.opinion.ids if row.opinion else hard)
         weights.append(probabilities * row.weight)
         rest.append((1 - probabilities.sum(1)).clamp(min=0) * row.weight)
+        anchored.extend(range(start, len(ids)) if row.opinion else ())
+    opinions = [(row.opinion, row.weight) for row in rows if row.opinion]
+    anchors = [opinion.states for opinion, _ in opinions]
+    pulls = [torch.full((len(opinion.states),), opinion.pull * weight) for opinion, weight in opinions]
     return Pack(
         torch.tensor([ids]), torch.tensor([positions]), _mask(torch.tensor(owner), torch.tensor(sees), dtype),
         torch.tensor(learned), _joined(targets), _joined(weights), torch.cat(rest),
+        torch.tensor(anchored, dtype=torch.long), _stacked(anchors), _stacked(pulls),
         hidden(rows) if hidden else None,
     )  # fmt: skip
 
@@ -95,6 +110,10 @@ def _joined(parts: Sequence[Tensor]) -> Tensor:
     """Parts of different k below one another, (labels, k), filled up with zeros."""
     width = max(part.shape[1] for part in parts)
     return torch.cat([torch.nn.functional.pad(part, (0, width - part.shape[1])) for part in parts])
+
+
+def _stacked(parts: Sequence[Tensor]) -> Tensor:
+    return torch.cat(list(parts)) if parts else torch.empty(0)
 
 
 def _mask(owner: Tensor, sees: Tensor, dtype: torch.dtype) -> Tensor:
@@ -106,18 +125,24 @@ def _mask(owner: Tensor, sees: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def loss_of(model: Any, pack: Pack) -> Tensor:
-    """The summed cross-entropy of a pack, with the one label or, where it is soft, with a teacher's probabilities.
-
-    Of a teacher only the likeliest tokens are known; all others count as one, so that a model that agrees with its
-    teacher has no gradient. Logits are computed only where there is a label: the vocabulary is the widest matmul of a
-    small model.
+    """What a pack's rows miss, summed: cross-entropy at their labels, and straying from a teacher's states.
 
     Args:
         model: A causal language model of transformers, with its adapter.
         pack: The rows.
     """
-    log_probabilities = torch.log_softmax(logits_of(model, pack).float(), dim=-1)
-    device = log_probabilities.device
+    states = states_of(model, pack)
+    return _cross_entropy(logits_of(model, states, pack), pack) + _straying(states, pack)
+
+
+def _cross_entropy(logits: Tensor, pack: Pack) -> Tensor:
+    """With the one label or, where there is a teacher, with its probabilities.
+
+    Of a teacher only the likeliest tokens are known; all others count as one, so that a model that agrees with its
+    teacher has no gradient.
+    """
+    log_probabilities = torch.log_softmax(logits.float(), dim=-1)
+    device = logits.device
     chosen = log_probabilities.gather(1, pack.targets.to(device))
     loss = -(chosen * pack.weights.to(device)).sum()
     soft = pack.rest > 0
@@ -127,12 +152,27 @@ def loss_of(model: Any, pack: Pack) -> Tensor:
     return loss
 
 
-def logits_of(model: Any, pack: Pack) -> Tensor:
-    """Logits at the learned positions of a pack, (labels, vocabulary)."""
+def _straying(states: Tensor, pack: Pack) -> Tensor:
+    """The squared distance from the teacher's states as a share of their own square (after arXiv 1607.00122)."""
+    if not len(pack.anchored):
+        return states.new_zeros(())
+    device = states.device
+    anchors = pack.anchors.to(device).float()
+    away = (states[pack.anchored.to(device)].float() - anchors).square().sum(1) / anchors.square().sum(1)
+    return (away * pack.pulls.to(device)).sum()
+
+
+def states_of(model: Any, pack: Pack) -> Tensor:
+    """What the last layer puts out for a pack, (length, hidden)."""
     device = model.get_input_embeddings().weight.device
     given = {"input_ids": pack.ids} if pack.hidden is None else {"inputs_embeds": pack.hidden}
     given |= {"position_ids": pack.positions, "attention_mask": pack.mask}
     read = {name: tensor.to(device) for name, tensor in given.items()}
-    hidden = model.get_decoder()(**read, use_cache=False).last_hidden_state
-    logits: Tensor = model.get_output_embeddings()(hidden[0, pack.learned.to(device)])
+    states: Tensor = model.get_decoder()(**read, use_cache=False).last_hidden_state[0]
+    return states
+
+
+def logits_of(model: Any, states: Tensor, pack: Pack) -> Tensor:
+    """Logits at the learned positions of a pack, (labels, vocabulary); elsewhere the widest matmul is left out."""
+    logits: Tensor = model.get_output_embeddings()(states[pack.learned.to(states.device)])
     return logits

@@ -1,7 +1,7 @@
 """Replay: general prompts with the untouched model's own answers, so that it goes on answering them so.
 
-What is learned at each token is not the answer alone but the model's whole opinion there (its likeliest tokens with
-their probabilities), which ties the trained model to the untouched one: distillation (arXiv 1503.02531) on itself.
+What is learned is not the answer alone but the model's whole opinion: at each token of the answer its likeliest tokens
+with their probabilities (distillation on itself, arXiv 1503.02531), and at every token what its last layer puts out.
 """
 
 from collections.abc import Sequence
@@ -10,13 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from knowledge_update.config import Config
 from knowledge_update.display import progress
 from knowledge_update.inference import Generator, question_prompts
 from knowledge_update.run_folder import Row, RunFolder, journal, read_journal, read_rows
 from knowledge_update.templates import ChatTemplate
-from knowledge_update.training.objective import Hidden, grouped, logits_of, packs
-from knowledge_update.training.rows import IGNORED, Encoded
+from knowledge_update.training.objective import Hidden, grouped, logits_of, packs, states_of
+from knowledge_update.training.rows import IGNORED, Encoded, Opinion
 from knowledge_update.training.trunk import Trunk
 from knowledge_update.workers import workers
 
@@ -53,33 +56,47 @@ def _row(row: Row) -> Row:
 
 
 def with_opinions(
-    model: Any, rows: Sequence[Encoded], prefix: Sequence[int], trunk: Trunk | None = None
+    model: Any, rows: Sequence[Encoded], prefix: Sequence[int], pull: float, trunk: Trunk | None = None
 ) -> list[Encoded]:
-    """The rows with the model's `CANDIDATES` likeliest tokens and their probabilities at every learned position."""
-    found: list[Encoded] = []
+    """The rows with what the model makes of them.
+
+    Args:
+        model: The untouched model.
+        rows: Chat rows.
+        prefix: The ids that stand before rows marked as sharing them.
+        pull: How much straying from its states shall count.
+        trunk: What the model's lower layers make of the rows, where that is known.
+    """
+    found: list[Opinion] = []
     upper, hidden = (trunk.upper(), trunk.hidden) if trunk else (nullcontext(), None)
     told = progress("Taking the untouched model's opinions", len(rows), "prompts")
     with upper, told as advance, workers(model.device.type) as hands:
-        for done in [hands.start(_of_group, model, group, prefix, hidden) for group in grouped(rows)]:
+        for done in [hands.start(_of_group, model, group, prefix, pull, hidden) for group in grouped(rows)]:
             part = done.result()
             found.extend(part)
             advance(len(part))
-    return found
+    return [replace(row, opinion=opinion) for row, opinion in zip(rows, found, strict=True)]
 
 
-def _of_group(model: Any, rows: Sequence[Encoded], prefix: Sequence[int], hidden: Hidden | None) -> list[Encoded]:
-    import torch
+@torch.no_grad()
+def _of_group(
+    model: Any, rows: Sequence[Encoded], prefix: Sequence[int], pull: float, hidden: Hidden | None
+) -> list[Opinion]:
+    """The model's states at every token, and at every label its `CANDIDATES` likeliest tokens."""
+    (pack,) = packs(rows, prefix, model.dtype, hidden)
+    states = states_of(model, pack)
+    probabilities = torch.softmax(logits_of(model, states, pack).float(), dim=-1)
+    best = probabilities.topk(min(CANDIDATES, probabilities.shape[1] // 2))
+    labels = [sum(label != IGNORED for label in row.labels[1:]) for row in rows]
+    # The rows are the last that was packed: the prefix stands before them.
+    tokens = [len(row.ids) - 1 for row in rows]
+    parts = zip(
+        _rows_of(best.indices, labels), _rows_of(best.values, labels), _rows_of(states[-sum(tokens) :], tokens),
+        strict=True,
+    )  # fmt: skip
+    return [Opinion(ids, likely, own, pull) for ids, likely, own in parts]
 
-    with torch.no_grad():
-        (pack,) = packs(rows, prefix, model.dtype, hidden)
-        ids, probabilities = _opinions(logits_of(model, pack))
-    counts = [sum(label != IGNORED for label in row.labels[1:]) for row in rows]
-    opinions = zip(rows, torch.split(ids, counts), torch.split(probabilities, counts), strict=True)
-    return [replace(row, soft=(own.clone(), weights.clone())) for row, own, weights in opinions]
 
-
-def _opinions(logits: Any) -> tuple[Any, Any]:
-    import torch
-
-    best = torch.softmax(logits.float(), dim=-1).topk(min(CANDIDATES, logits.shape[1] // 2))
-    return best.indices.cpu(), best.values.cpu()
+def _rows_of(together: Tensor, counts: list[int]) -> list[Tensor]:
+    """A tensor cut at its rows' ends, nothing shared, so that one row does not keep all in memory."""
+    return [part.clone() for part in torch.split(together.cpu(), counts)]

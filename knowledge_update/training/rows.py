@@ -14,6 +14,23 @@ IGNORED = -100
 
 
 @dataclass(frozen=True)
+class Opinion:
+    """What a teacher makes of a row, in place of the row's own labels.
+
+    Args:
+        ids: Its likeliest tokens at each learned label, (labels, k).
+        probabilities: Theirs, (labels, k).
+        states: What its last layer puts out at each token that is read, (tokens, hidden).
+        pull: How much straying from those states counts beside straying from the probabilities.
+    """
+
+    ids: "Tensor"
+    probabilities: "Tensor"
+    states: "Tensor"
+    pull: float
+
+
+@dataclass(frozen=True)
 class Encoded:
     """A row ready for batching.
 
@@ -21,14 +38,14 @@ class Encoded:
         ids: Token ids, without the prefix when `shared` says that it stands before them.
         labels: The ids that are learned, `IGNORED` elsewhere.
         shared: Whether the chat prompt's shared prefix stands before the row.
-        soft: For each learned label, token ids and their probabilities that are learned instead; (labels, k) twice.
+        opinion: What is learned instead of the labels, where there is a teacher.
         weight: How much each of its labels counts.
     """
 
     ids: tuple[int, ...]
     labels: tuple[int, ...]
     shared: bool
-    soft: "tuple[Tensor, Tensor] | None" = None
+    opinion: Opinion | None = None
     weight: float = 1.0
 
 

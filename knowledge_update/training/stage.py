@@ -67,7 +67,7 @@ def run(config: Config, folder: RunFolder) -> Trained:
     questions = encoder.encode_all(row for row in rows if "text" not in row)
     texts = encoder.encode_all(row for row in rows if "text" in row)
     trunk = _trunk(model, [*questions, *texts, *replay], encoder, config)
-    replay = with_opinions(model, replay, encoder.prefix, trunk)
+    replay = with_opinions(model, replay, encoder.prefix, config.training.replay_pull, trunk)
     streams = _streams(questions, texts, replay, config.training)
     return _train(model, trunk, streams, template, config, folder, key)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from knowledge_update.display import log, progress
-from knowledge_update.training.objective import grouped, logits_of, packs
+from knowledge_update.training.objective import grouped, packs, states_of
 from knowledge_update.training.rows import Encoded
 from knowledge_update.workers import workers
 
@@ -97,9 +97,9 @@ class Trunk:
         self.read([row])
         (whole,), (parts,) = packs([row], self.prefix, self.dtype), packs([row], self.prefix, self.dtype, self.hidden)
         with torch.no_grad():
-            expected = logits_of(model, whole)
+            expected = states_of(model, whole)
             with self.upper():
-                found = logits_of(model, parts)
+                found = states_of(model, parts)
         return torch.allclose(expected, found, rtol=1e-2, atol=1e-2)
 
     @contextmanager

@@ -1,8 +1,10 @@
 """A pack is worth what its rows are worth one by one, and the fused LoRA layer is PEFT's."""
 
 import copy
+from dataclasses import replace
 from typing import Any
 
+import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
@@ -11,7 +13,7 @@ from knowledge_update.training import adapters
 from knowledge_update.training.lora import fuse
 from knowledge_update.training.objective import loss_of, packs
 from knowledge_update.training.replay import with_opinions
-from knowledge_update.training.rows import IGNORED, Encoded, Encoder, weighed
+from knowledge_update.training.rows import IGNORED, Encoded, Encoder, Opinion, weighed
 
 
 def plain_loss(model: Any, row: Encoded, prefix: tuple[int, ...]) -> torch.Tensor:
@@ -46,13 +48,13 @@ def test_soft_labels_of_one_certain_candidate_are_hard_labels(
     labels = torch.tensor([label for label in row.labels if label != IGNORED])
     ids = torch.stack([labels, (labels + 1) % 50], dim=1)
     certain = torch.tensor([[1.0, 0.0]]).expand(len(labels), -1)
-    soft = Encoded(row.ids, row.labels, row.shared, (ids, certain))
+    soft = replace(row, opinion=Opinion(ids, certain, torch.ones(len(row.ids) - 1, 32), pull=0.0))
     losses = [loss_of(model, pack) for one in (row, soft) for pack in packs([one], encoder.prefix, torch.float32)]
     torch.testing.assert_close(*losses)
 
 
 def test_a_model_that_agrees_with_its_teacher_stays_as_it_is(model: Any, encoder: Encoder, rows: list[Encoded]) -> None:
-    agreeing = with_opinions(model, rows, encoder.prefix)
+    agreeing = with_opinions(model, rows, encoder.prefix, pull=2.0)
     loss: Any = sum(loss_of(model, pack) for pack in packs(agreeing, encoder.prefix, torch.float32))
     loss.backward()
     assert max(float(p.grad.abs().max()) for p in model.parameters() if p.grad is not None) < 1e-4
@@ -60,6 +62,24 @@ def test_a_model_that_agrees_with_its_teacher_stays_as_it_is(model: Any, encoder
     hard: Any = sum(loss_of(model, p) for p in packs(rows, encoder.prefix, torch.float32))
     hard.backward()
     assert max(float(p.grad.abs().max()) for p in model.parameters() if p.grad is not None) > 1e-1
+
+
+def test_straying_from_the_teachers_states_is_a_share_of_them(
+    model: Any, encoder: Encoder, rows: list[Encoded]
+) -> None:
+    taught = weighed(with_opinions(model, rows, encoder.prefix, pull=3.0), 0.5)
+    tokens = sum((len(row.ids) - 1) * row.weight for row in taught)
+    (pack,) = packs([*taught, rows[0]], encoder.prefix, torch.float32)
+    (agreed,) = packs(
+        [*(replace(r, opinion=replace(r.opinion, pull=0.0)) for r in taught), rows[0]], encoder.prefix, torch.float32
+    )
+    with torch.no_grad():
+        assert float(loss_of(model, pack)) == pytest.approx(float(loss_of(model, agreed)), rel=1e-5)
+        # A model whose states are a tenth too long strays by a hundredth everywhere.
+        norm = model.get_decoder().norm
+        norm.weight.mul_(1.1)
+        away = float(loss_of(model, pack) - loss_of(model, agreed))
+    assert away == pytest.approx(3.0 * 0.01 * tokens, rel=1e-4)
 
 
 def test_the_fused_layer_is_pefts(model: Any, encoder: Encoder, rows: list[Encoded]) -> None:
