@@ -90,7 +90,7 @@ class OptimizerConfig:
     name: str = "adamw"
     learning_rate: float = 1.5e-3
     betas: tuple[float, float] = (0.9, 0.99)
-    eps: float = 1e-8
+    eps: float = 1e-5
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
 
@@ -127,7 +127,7 @@ class TrainingConfig:
     replay_share: float = 0.25
     replay_tokens: int = 16
     replay_weight: float = 2.0
-    replay_pull: float = 2.0
+    replay_pull: float = 1.5
     balance: float = 0.5
     checkpoint_seconds: float = 60.0
 
