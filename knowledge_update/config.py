@@ -43,11 +43,17 @@ class ReaderConfig:
 
     encoding: str | None = None
     limit: int | None = None
+    pattern: str = "**/*"
+    id_field: str = "doc_id"
+    title_field: str = "title"
+    text_field: str = "text"
     chunk_tokens: int = 256
 
     def __post_init__(self) -> None:
         _check(self.chunk_tokens >= 16, "reader.chunk_tokens", self.chunk_tokens, "at least 16 tokens")
         _check(self.limit is None or self.limit > 0, "reader.limit", self.limit, "a number of documents above 0")
+        inside = bool(self.pattern) and not self.pattern.startswith(("/", "~")) and ".." not in self.pattern
+        _check(inside, "reader.pattern", self.pattern, "a glob of files inside the folder, as **/*.txt")
 
 
 @dataclass
@@ -125,7 +131,7 @@ class TrainingConfig:
     batch_rows: int | None = None
     text_share: float = 0.12
     replay_share: float = 0.25
-    replay_tokens: int = 16
+    replay_tokens: int = 12
     replay_weight: float = 2.0
     replay_pull: float = 1.5
     balance: float = 0.5

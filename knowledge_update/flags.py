@@ -54,6 +54,7 @@ _TRAIN = ("run", "train")
 
 FLAGS: tuple[Flag, ...] = (
     Flag("data_path", ("collect",), "documents"),
+    Flag("file_type", ("run", "collect"), "reader.pattern", lambda ending: f"**/*.{ending.strip().lstrip('.')}"),
     Flag("chunk_size_by_token", ("run", "collect"), "reader.chunk_tokens", int),
     Flag("qa_amount_per_fact", ("run", "collect"), "writer.wordings_per_fact", int),
     Flag("model_name_or_path", _MODEL, "model.name"),

@@ -30,6 +30,10 @@ class Block:
     header: tuple[str, ...] = ()
 
 
+# What a file holds: its title, empty where it has none, and its blocks.
+Content = tuple[str, list[Block]]
+
+
 @dataclass(frozen=True)
 class Document:
     """A document as read.

@@ -1,16 +1,17 @@
-"""Finding and reading documents: a folder, single files, or a `documents.jsonl`."""
+"""Finding and reading documents: a folder, single files, or files of records such as a `documents.jsonl`."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from knowledge_update.documents.blocks import Block, Document, document_id, fold
+from knowledge_update.documents.blocks import Document, document_id
 from knowledge_update.documents.formats import FORMATS
+from knowledge_update.documents.records import FIELDS, Fields, jsonl, table
 from knowledge_update.errors import DocumentError
 
 QUESTIONS_NAME = "questions.jsonl"
-DOCUMENTS_NAME = "documents.jsonl"
+EVERYTHING = "**/*"
+TABLES = (".csv", ".tsv")
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,22 @@ class Reading:
     refused: tuple[Refused, ...]
 
 
-def read(source: Path, *, encoding: str | None = None, limit: int | None = None) -> Reading:
+def read(
+    source: Path,
+    *,
+    encoding: str | None = None,
+    limit: int | None = None,
+    pattern: str = EVERYTHING,
+    fields: Fields = FIELDS,
+) -> Reading:
     """Reads all documents under a path.
 
     Args:
-        source: A folder (searched recursively, in sorted order), a file, or a JSONL file of {doc_id, title, text}.
+        source: A folder (searched recursively, in sorted order), a file, or a JSONL or CSV file of documents.
         encoding: Of text files that are not UTF-8, where it is known.
         limit: How many documents at most.
+        pattern: Which files of a folder: a glob relative to it.
+        fields: What the fields of a document in a file of records are called.
 
     Raises:
         DocumentError: When there is nothing at the path, or nothing readable.
@@ -44,23 +54,23 @@ def read(source: Path, *, encoding: str | None = None, limit: int | None = None)
         raise DocumentError(f"no such file or folder: {source}")
     documents: list[Document] = []
     refused: list[Refused] = []
-    for path in _files(source):
+    for path in _files(source, pattern):
         name = str(path.relative_to(source)) if source.is_dir() else path.name
         try:
-            documents.extend(_read_file(path, name, encoding))
+            documents.extend(_read_file(path, name, encoding, fields))
         except DocumentError as error:
             refused.append(Refused(name, str(error)))
         except OSError as error:
             refused.append(Refused(name, f"cannot be read: {error.strerror}"))
     if not documents:
-        raise DocumentError(_nothing(source, refused))
+        raise DocumentError(_nothing(source, refused, pattern))
     return Reading(tuple(_distinct(documents)[:limit]), tuple(refused))
 
 
-def _files(source: Path) -> list[Path]:
+def _files(source: Path, pattern: str) -> list[Path]:
     if source.is_file():
         return [source]
-    found = (path for path in source.rglob("*") if path.is_file())
+    found = (path for path in source.glob(pattern) if path.is_file())
     return sorted(path for path in found if path.name != QUESTIONS_NAME and not _hidden(path.relative_to(source)))
 
 
@@ -68,36 +78,23 @@ def _hidden(path: Path) -> bool:
     return any(part.startswith((".", "~$")) for part in path.parts)
 
 
-def _read_file(path: Path, name: str, encoding: str | None) -> Iterator[Document]:
+def _read_file(path: Path, name: str, encoding: str | None, fields: Fields) -> Iterator[Document]:
     data = path.read_bytes()
-    if path.suffix.lower() == ".jsonl":
-        yield from _read_jsonl(data, name)
+    ending = path.suffix.lower()
+    if ending == ".jsonl":
+        yield from jsonl(data, name, fields)
         return
-    if path.suffix.lower() not in FORMATS:
+    if ending in TABLES:
+        yield from table(data, path.stem, name, encoding, fields)
+        return
+    if ending not in FORMATS:
         raise DocumentError(f"is of a kind that is not read ({path.suffix or 'no ending'}; read are {_kinds()})")
-    media_type, reader = FORMATS[path.suffix.lower()]
+    media_type, reader = FORMATS[ending]
     title, blocks = reader(data, encoding)
     if not any(block.kind != "heading" for block in blocks):
         raise DocumentError("has no text")
     title = title or _title_of(path.stem)
     yield Document(document_id(data), path.stem, name, title, media_type, tuple(blocks))
-
-
-def _read_jsonl(data: bytes, name: str) -> Iterator[Document]:
-    try:
-        lines = data.decode("utf-8-sig").replace("\r\n", "\n").split("\n")
-    except UnicodeDecodeError as error:
-        raise DocumentError("is not UTF-8, as JSONL has to be") from error
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = {name: value for name, value in json.loads(line).items() if value is not None}
-            doc_id, title, text = str(row["doc_id"]), str(row.get("title", "")), str(row["text"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DocumentError(f"line {number} is not {{doc_id, title, text}} ({type(error).__name__})") from error
-        blocks = tuple(Block("paragraph", folded) for part in text.split("\n") if (folded := fold(part)))
-        yield Document(document_id(line.encode()), doc_id, name, fold(title), "application/jsonl", blocks)
 
 
 def _distinct(documents: list[Document]) -> list[Document]:
@@ -119,10 +116,12 @@ def _title_of(stem: str) -> str:
 
 
 def _kinds() -> str:
-    return ", ".join(ending[1:] for ending in FORMATS) + ", jsonl"
+    return ", ".join(ending[1:] for ending in (*FORMATS, *TABLES, ".jsonl"))
 
 
-def _nothing(source: Path, refused: list[Refused]) -> str:
+def _nothing(source: Path, refused: list[Refused], pattern: str) -> str:
+    if not refused and pattern != EVERYTHING:
+        return f"no files in {source} fit reader.pattern={pattern}"
     if not refused:
         return f"no documents in {source}: put {_kinds()} files there"
     first = refused[0]

@@ -8,6 +8,7 @@ from knowledge_update.display import log, progress
 from knowledge_update.documents.blocks import Document
 from knowledge_update.documents.chunking import CountTokens, passages
 from knowledge_update.documents.reading import QUESTIONS_NAME, read
+from knowledge_update.documents.records import Fields
 from knowledge_update.errors import DocumentError
 from knowledge_update.ledger import DocumentRow, Drop, FactRow, KnownFact, Ledger, QuestionRow, content_id
 from knowledge_update.models import load_tokenizer, resolve
@@ -39,7 +40,9 @@ def run(config: Config, folder: RunFolder) -> Collected:
     if config.documents is None:
         raise DocumentError("no documents were named: kupdate collect DOCS")
     source = Path(config.documents).expanduser()
-    reading = read(source, encoding=config.reader.encoding, limit=config.reader.limit)
+    reader = config.reader
+    fields = Fields(reader.id_field, reader.title_field, reader.text_field)
+    reading = read(source, encoding=reader.encoding, limit=reader.limit, pattern=reader.pattern, fields=fields)
     human = _human(config, source)
     tokenizer = load_tokenizer(resolve(config.model.name, local_files_only=config.model.local_files_only))
     for refused in reading.refused:

@@ -7,7 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge_update.documents.blocks import Block, fold
-from knowledge_update.documents.formats import decode, html, markdown, plain_text, word
+from knowledge_update.documents.html import page as html
+from knowledge_update.documents.markdown import markdown
+from knowledge_update.documents.office import word
+from knowledge_update.documents.text import decode, plain_text
 from knowledge_update.errors import DocumentError
 
 CHINESE = "海鸥面包店在码头街，每天早上六点开门。"

@@ -52,7 +52,7 @@ def test_a_folder_is_read_in_order_without_hidden_and_lock_files(tmp_path: Path)
 
 def test_refused_files_are_named_and_the_others_read(tmp_path: Path, word_file: Callable[..., bytes]) -> None:
     whole = word_file(lambda document: document.add_paragraph(SENTENCE))
-    kinds = "read are txt, md, markdown, html, htm, docx, jsonl"
+    kinds = "read are txt, md, markdown, html, htm, docx, pptx, xlsx, pdf, epub, csv, tsv, jsonl"
     put(
         tmp_path,
         {

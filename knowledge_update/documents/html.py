@@ -1,0 +1,175 @@
+"""HTML to a title and blocks: a web page's main content, or a piece as it is."""
+
+import re
+from typing import Any
+
+from knowledge_update.documents.blocks import Block, Content, fold, row
+from knowledge_update.documents.text import decode
+
+# What HTML allows a cell to span.
+_SPAN = 1000
+_ASIDE = ("nav", "footer", "aside", "script", "style", "noscript", "template", "button", "select", "svg", "head")
+_INLINE = frozenset(
+    "a abbr b bdi bdo big br cite code data del dfn em font i img ins kbd label mark q rp rt ruby s samp small span"
+    " strike strong sub sup time tt u var wbr".split()
+)
+
+
+def page(data: bytes, encoding: str | None = None) -> Content:
+    """Reads a web page: its main content, without navigation, footer and scripts."""
+    import trafilatura
+    from lxml import etree
+    from lxml import html as lxml_html
+
+    # An XML declaration with an encoding is refused in decoded text.
+    text = re.sub(r"\A\s*<\?xml[^>]*\?>", "", decode(data, encoding))
+    try:
+        tree = lxml_html.document_fromstring(text)
+    except etree.ParserError:
+        # It holds nothing but comments and white space.
+        return "", []
+    title = fold(tree.findtext(".//h1") or tree.findtext(".//title") or "")
+    content = trafilatura.extract(
+        text, output_format="html", include_tables=True, include_comments=False, favor_recall=True
+    )
+    _drop_asides(tree)
+    # The extraction loses headings and tables of short pages: where it left nothing out, the page's own are better.
+    if content and _leaves_out(lxml_html.document_fromstring(content), tree, title):
+        found, blocks = fragment(content)
+    else:
+        found, blocks = "", []
+        _walk(tree, blocks)
+    title = title or found
+    return title, [block for block in blocks if block.text != title]
+
+
+def _drop_asides(tree: Any) -> None:
+    """Removes what its tags say is not content."""
+    names = " or ".join(f"self::{tag}" for tag in _ASIDE)
+    for element in tree.xpath(f"//*[{names} or self::header[not(ancestor::article or ancestor::main)]]"):
+        element.drop_tree()
+
+
+def _leaves_out(extracted: Any, tree: Any, title: str) -> bool:
+    """Whether a tenth of a page's text or more, its title aside, is not in what was extracted from it."""
+    kept, whole = ("".join(part.text_content().split()) for part in (extracted, tree))
+    named = "".join(title.split())
+    return len(kept.replace(named, "", 1)) <= 0.9 * len(whole.replace(named, "", 1))
+
+
+def fragment(source: str) -> Content:
+    """Reads a piece of HTML as it is; a first heading of the first level is the title."""
+    from lxml import html as lxml_html
+
+    if not source.strip():
+        return "", []
+    blocks: list[Block] = []
+    _walk(lxml_html.fragment_fromstring(source, create_parent="div"), blocks)
+    if blocks and blocks[0].kind == "heading" and blocks[0].level == 1:
+        return blocks[0].text, blocks[1:]
+    return "", blocks
+
+
+def _walk(element: Any, blocks: list[Block]) -> None:
+    """Adds what is in an element; text that stands in no paragraph is one, up to the next block."""
+    loose = [element.text or ""]
+    for child in element:
+        tag = child.tag if isinstance(child.tag, str) else ""
+        if _is_inline(child):
+            loose.append(" " if tag == "br" else _words(child))
+        elif tag:
+            _append(blocks, Block("paragraph", fold("".join(loose))))
+            loose = []
+            _add(child, tag, blocks)
+        loose.append(child.tail or "")
+    _append(blocks, Block("paragraph", fold("".join(loose))))
+
+
+def _is_inline(element: Any) -> bool:
+    return element.tag in _INLINE and all(inner.tag in _INLINE for inner in element.iter("*"))
+
+
+def _add(element: Any, tag: str, blocks: list[Block]) -> None:
+    if re.fullmatch(r"h[1-6]", tag):
+        _append(blocks, Block("heading", _text(element), level=int(tag[1])))
+    elif tag == "table":
+        blocks.extend(_table(element))
+    elif tag == "li":
+        _append(blocks, Block("item", _text(element, skip=("ul", "ol", "table"))))
+        _walk_nested(element, blocks)
+    elif tag in ("p", "blockquote", "pre", "dd", "dt"):
+        _append(blocks, Block("paragraph", _text(element)))
+    elif tag not in _ASIDE:
+        _walk(element, blocks)
+
+
+def _walk_nested(item: Any, blocks: list[Block]) -> None:
+    for nested in item:
+        if nested.tag in ("ul", "ol"):
+            _walk(nested, blocks)
+        elif nested.tag == "table":
+            blocks.extend(_table(nested))
+
+
+def _append(blocks: list[Block], block: Block) -> None:
+    if block.text:
+        blocks.append(block)
+
+
+def _text(element: Any, skip: tuple[str, ...] = ()) -> str:
+    return fold(_words(element, skip))
+
+
+def _words(element: Any, skip: tuple[str, ...] = ()) -> str:
+    parts = [element.text or ""]
+    for child in element:
+        if child.tag == "br":
+            parts.append(" ")
+        elif child.tag not in skip and isinstance(child.tag, str):
+            # Words of two blocks are two words, those of two inline elements may be one.
+            apart = "" if child.tag in _INLINE else " "
+            parts.append(f"{apart}{_words(child, skip)}{apart}")
+        parts.append(child.tail or "")
+    return "".join(parts)
+
+
+def _table(table: Any) -> list[Block]:
+    rows = _grid(table)
+    if len(rows) < 2:
+        return [row(cells, ()) for cells in rows]
+    header = tuple(rows[0])
+    return [row(cells, header) for cells in rows[1:]]
+
+
+def _grid(table: Any) -> list[list[str]]:
+    """Cells in their columns: one over several rows stands in each of them, one over several columns in the first."""
+    grid: list[list[str]] = []
+    # By column, what a cell above puts into the rows to come: how many, and its text.
+    hanging: dict[int, tuple[int, str]] = {}
+    for line in table.iter("tr"):
+        own = [cell for cell in line if cell.tag in ("td", "th")]
+        cells: list[str] = []
+        while own or any(column >= len(cells) for column in hanging):
+            column = len(cells)
+            if column in hanging:
+                left, text = hanging.pop(column)
+                cells.append(text)
+                if left > 1:
+                    hanging[column] = (left - 1, text)
+            elif own:
+                cell = own.pop(0)
+                texts = [_text(cell), *[""] * (_span(cell, "colspan") - 1)]
+                below = _span(cell, "rowspan") - 1
+                if below:
+                    hanging.update({column + offset: (below, text) for offset, text in enumerate(texts)})
+                cells.extend(texts)
+            else:
+                cells.append("")
+        if any(cells):
+            grid.append(cells)
+    return grid
+
+
+def _span(cell: Any, name: str) -> int:
+    found = re.match(r"\s*(\d+)", cell.get(name) or "")
+    return min(max(int(found[1]), 1), _SPAN) if found else 1
