@@ -1,0 +1,1 @@
+"""The writer that asks a chat model: prompts, tolerant reading of what comes back, strict checks of it."""
