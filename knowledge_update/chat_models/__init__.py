@@ -1,0 +1,1 @@
+"""Chat models that write: one protocol, the endpoints behind it, and the window their requests share."""

@@ -1,0 +1,110 @@
+"""The window: requests under way, as many as the server bears, those that finish begun work first.
+
+One window serves all stages of the writing, so that there is no moment at which all wait for one: whatever is next and
+deepest takes the place that became free.
+"""
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+# A rate is kept a little below what is allowed: the server counts when requests arrive, not when they leave.
+MARGIN = 1.01
+# After an overload the window is this much smaller, and grows by one for every so many answers as it has places.
+SHRINK = 0.7
+
+
+class Window:
+    """Places for requests.
+
+    Args:
+        most: The most requests under way at once.
+        start: How many to begin with; `most` where it is not given.
+        rpm: Requests a minute that are allowed, where there is a limit.
+        tpm: Tokens a minute that are allowed, where there is a limit.
+    """
+
+    def __init__(self, most: int, *, start: int | None = None, rpm: float | None = None, tpm: float | None = None):
+        self.most = most
+        self.limit = float(start or most)
+        self.under_way = 0
+        self._rpm, self._tpm = rpm, tpm
+        self._waiting: list[tuple[int, int, int, asyncio.Future[None]]] = []
+        self._numbers = itertools.count()
+        self._left = 0
+        self._shrunk_at = 0
+        self._not_before = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._room = asyncio.Event()
+
+    @asynccontextmanager
+    async def place(self, depth: int, tokens: int = 0) -> AsyncIterator[int]:
+        """A place for one request, with its number; of those that wait the deepest comes first, of equals the first.
+
+        Args:
+            depth: How far the work is that it belongs to.
+            tokens: How many tokens it may cost, for a limit of tokens a minute.
+        """
+        place = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (-depth, next(self._numbers), tokens, place))
+        self._wake()
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled():
+                self._leave()
+            raise
+        self._left += 1
+        try:
+            yield self._left
+        finally:
+            self._leave()
+
+    async def room(self) -> None:
+        """Waits until a place is free that no begun work waits for: the moment to begin more."""
+        while self.under_way >= int(self.limit) or self._waiting:
+            self._room.clear()
+            await self._room.wait()
+
+    def answered(self) -> None:
+        """Takes note of an answer: the window grows by one for a window full of answers."""
+        self.limit = min(float(self.most), self.limit + 1 / self.limit)
+        self._wake()
+
+    def overloaded(self, number: int, after: float | None = None) -> None:
+        """Takes note of an overload: the window shrinks, and nothing leaves before the server wants it.
+
+        Args:
+            number: Of the request that met it; one that left before the window last shrank shrinks it no further.
+            after: Seconds the server asked to wait, where it did.
+        """
+        if number > self._shrunk_at:
+            self.limit = max(1.0, SHRINK * min(self.limit, self.under_way))
+            self._shrunk_at = self._left
+        if after is not None:
+            self._not_before = max(self._not_before, asyncio.get_running_loop().time() + after)
+
+    def _leave(self) -> None:
+        self.under_way -= 1
+        self._wake()
+
+    def _wake(self) -> None:
+        """Gives free places to those that wait, unless a rate says to wait longer."""
+        loop = asyncio.get_running_loop()
+        while self._waiting and self.under_way < int(self.limit):
+            now = loop.time()
+            if self._not_before > now:
+                if self._timer is None or self._timer.cancelled() or self._timer.when() <= now:
+                    self._timer = loop.call_at(self._not_before, self._wake)
+                return
+            _, _, tokens, place = heapq.heappop(self._waiting)
+            if place.cancelled():
+                continue
+            apart = max(60 / self._rpm if self._rpm else 0.0, 60 * tokens / self._tpm if self._tpm else 0.0)
+            self._not_before = max(self._not_before, now) + MARGIN * apart
+            self.under_way += 1
+            place.set_result(None)
+        if self.under_way < int(self.limit) and not self._waiting:
+            self._room.set()
