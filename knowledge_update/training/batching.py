@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from knowledge_update.config import TrainingConfig
 from knowledge_update.training.rows import Encoded
 
-# Measured (benchmarks/LOG.md): what 1,160 questions learn in so many epochs, 300 learn only in seven. What matters
-# is how often the optimizer steps, so that few questions are asked until there were about as many steps.
-EPOCHS, LEAST_ROWS, MOST_EPOCHS = 2.9, 3000, 20.0
+# Measured (benchmarks/LOG.md): what 1,160 questions learn in about three epochs, 300 learn in six or seven. What
+# matters is how often the optimizer steps; the steps a training needs grow with the root of its questions.
+EPOCHS, ENOUGH_ROWS, MOST_EPOCHS = 2.9, 1200, 20.0
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def epochs_of(streams: Streams, config: TrainingConfig) -> float:
     """How often every question is asked: as configured, or by how many there are."""
     if config.epochs is not None:
         return config.epochs
-    return round(min(MOST_EPOCHS, max(EPOCHS, LEAST_ROWS / len(streams.taught))), 1)
+    return round(min(MOST_EPOCHS, EPOCHS * max(1.0, ENOUGH_ROWS / len(streams.taught)) ** 0.5), 1)
 
 
 def plan(streams: Streams, config: TrainingConfig, seed: int) -> list[list[Encoded]]:

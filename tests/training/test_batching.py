@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from knowledge_update.config import TrainingConfig
-from knowledge_update.training.batching import EPOCHS, LEAST_ROWS, MOST_EPOCHS, Streams, epochs_of, plan
+from knowledge_update.training.batching import ENOUGH_ROWS, EPOCHS, MOST_EPOCHS, Streams, epochs_of, plan
 from knowledge_update.training.rows import Encoded
 
 
@@ -14,7 +14,14 @@ def rows(count: int, first: int = 0) -> list[Encoded]:
 
 
 @pytest.mark.parametrize(
-    ("count", "epochs"), [(5000, EPOCHS), (LEAST_ROWS // 8, 8.0), (LEAST_ROWS // 3, 3.0), (10, MOST_EPOCHS)]
+    ("count", "epochs"),
+    [
+        (5000, EPOCHS),
+        (ENOUGH_ROWS, EPOCHS),
+        (ENOUGH_ROWS // 4, 2 * EPOCHS),
+        (ENOUGH_ROWS // 16, 4 * EPOCHS),
+        (5, MOST_EPOCHS),
+    ],
 )
 def test_few_rows_are_asked_more_often(count: int, epochs: float) -> None:
     assert epochs_of(Streams(rows(count), [], []), TrainingConfig()) == pytest.approx(epochs, abs=0.05)
