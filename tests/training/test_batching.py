@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from knowledge_update.config import TrainingConfig
-from knowledge_update.training.batching import ENOUGH_ROWS, EPOCHS, MOST_EPOCHS, Streams, epochs_of, plan
+from knowledge_update.training.batching import EPOCHS, MOST_EPOCHS, Streams, epochs_of, plan
 from knowledge_update.training.rows import Encoded
 
 
