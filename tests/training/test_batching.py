@@ -17,9 +17,9 @@ def rows(count: int, first: int = 0) -> list[Encoded]:
     ("count", "epochs"),
     [
         (5000, EPOCHS),
-        (ENOUGH_ROWS, EPOCHS),
-        (ENOUGH_ROWS // 4, 2 * EPOCHS),
-        (ENOUGH_ROWS // 16, 4 * EPOCHS),
+        (1000, EPOCHS),
+        (250, 2 * EPOCHS),
+        (40, 5 * EPOCHS),
         (5, MOST_EPOCHS),
     ],
 )
