@@ -39,6 +39,11 @@ class Window:
         self._timer: asyncio.TimerHandle | None = None
         self._room = asyncio.Event()
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a place."""
+        return len(self._waiting)
+
     @asynccontextmanager
     async def place(self, depth: int, tokens: int = 0) -> AsyncIterator[int]:
         """A place for one request, with its number; of those that wait the deepest comes first, of equals the first.
