@@ -1,5 +1,6 @@
 """The order of training: epochs of shuffled rows, streams interleaved, cut into batches of equal work."""
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ def epochs_of(streams: Streams, config: TrainingConfig) -> float:
     """How often every question is asked: as configured, or by how many there are."""
     if config.epochs is not None:
         return config.epochs
-    return round(min(MOST_EPOCHS, EPOCHS * max(1.0, ENOUGH_ROWS / len(streams.taught)) ** 0.5), 1)
+    return round(min(MOST_EPOCHS, EPOCHS * math.sqrt(max(1.0, ENOUGH_ROWS / len(streams.taught)))), 1)
 
 
 def plan(streams: Streams, config: TrainingConfig, seed: int) -> list[list[Encoded]]:
