@@ -33,6 +33,9 @@ CREATE TABLE IF NOT EXISTS question (
     id TEXT PRIMARY KEY, fact TEXT NOT NULL REFERENCES fact(id),
     split TEXT NOT NULL CHECK (split IN ('train', 'validation', 'probe')),
     form TEXT NOT NULL, role TEXT NOT NULL, wording TEXT NOT NULL, question TEXT NOT NULL, answer TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS call (
+    key TEXT PRIMARY KEY, text TEXT NOT NULL, cut INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL,
+    completion_tokens INTEGER NOT NULL, seconds REAL NOT NULL, attempts INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS "drop" (
     stage TEXT NOT NULL, item TEXT NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (stage, item, reason));
 CREATE INDEX IF NOT EXISTS fact_of_chunk ON fact(chunk);
@@ -99,6 +102,19 @@ class QuestionRow:
 
 
 @dataclass(frozen=True)
+class CallRow:
+    """An answer of a chat model; `key` is the hash of all that it depends on."""
+
+    key: str
+    text: str
+    cut: bool
+    prompt_tokens: int
+    completion_tokens: int
+    seconds: float
+    attempts: int
+
+
+@dataclass(frozen=True)
 class Drop:
     """Something that was left out, and the named reason."""
 
@@ -135,6 +151,8 @@ class Ledger:
         try:
             self._db = sqlite3.connect(path, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
+            # What is committed survives a killed process; the file is whole even after a power cut.
+            self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.execute("PRAGMA foreign_keys=ON")
             self._db.executescript(SCHEMA)
         except sqlite3.OperationalError as error:
@@ -192,6 +210,16 @@ class Ledger:
         """Records what was left out."""
         with self._transaction():
             self._insert("drop", drops)
+
+    def call(self, key: str) -> CallRow | None:
+        """The answer to a request that was asked before."""
+        row = self._db.execute("SELECT * FROM call WHERE key = ?", (key,)).fetchone()
+        return CallRow(row[0], row[1], bool(row[2]), *row[3:]) if row else None
+
+    def add_call(self, call: CallRow) -> None:
+        """Records an answer as it returns."""
+        with self._transaction():
+            self._insert("call", [call])
 
     def _insert(self, table: str, rows: Iterable[Any]) -> None:
         for row in rows:

@@ -1,0 +1,111 @@
+"""Requests answered once: from the ledger where they were before, else by the model, however often it takes."""
+
+import asyncio
+import random
+import time
+from typing import Protocol
+
+from knowledge_update.chat_models.protocol import (
+    CallError,
+    ChatModel,
+    Fatal,
+    Malformed,
+    Overloaded,
+    Refused,
+    Reply,
+    Request,
+)
+from knowledge_update.chat_models.window import Window
+from knowledge_update.ledger import CallRow
+
+# A server that answers, but not with a chat completion, does so again: these are tried fewer times.
+MALFORMED_ATTEMPTS = 3
+_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+_CHARACTERS_PER_TOKEN = 3
+
+
+class Journal(Protocol):
+    """Where answers are kept: a ledger."""
+
+    def call(self, key: str) -> CallRow | None:
+        """The answer to a request that was asked before."""
+
+    def add_call(self, call: CallRow) -> None:
+        """Keeps an answer."""
+
+
+class Calls:
+    """Asks a chat model.
+
+    Args:
+        model: Who answers.
+        window: The places that all requests share.
+        journal: Where every answer goes as it returns.
+        patience: Seconds without any answer, while requests fail, after which no more are made.
+    """
+
+    def __init__(self, model: ChatModel, window: Window, journal: Journal, patience: float) -> None:
+        self.model, self.window, self.journal, self.patience = model, window, journal, patience
+        self.asked = self.known = self.prompt_tokens = self.completion_tokens = 0
+        self._flying: dict[str, asyncio.Future[Reply]] = {}
+        self._alive = time.monotonic()
+
+    async def ask(self, request: Request, depth: int) -> Reply:
+        """Returns the answer; the same request under way already is not made twice.
+
+        Args:
+            request: What is asked.
+            depth: How far the work is that it belongs to.
+
+        Raises:
+            Refused, Malformed: When this request gets no answer.
+            Fatal: When none will.
+        """
+        key = request.key(self.model.name)
+        known = self.journal.call(key)
+        if known:
+            self.known += 1
+            return Reply(known.text, known.cut, known.prompt_tokens, known.completion_tokens)
+        if key not in self._flying:
+            task = asyncio.ensure_future(self._answer(key, request, depth))
+            task.add_done_callback(lambda _: self._flying.pop(key, None))
+            self._flying[key] = task
+        return await asyncio.shield(self._flying[key])
+
+    async def _answer(self, key: str, request: Request, depth: int) -> Reply:
+        order = random.Random(key)
+        attempts = malformed = 0
+        while True:
+            attempts += 1
+            try:
+                return await self._attempt(key, request, depth, attempts)
+            except (Refused, Fatal):
+                raise
+            except CallError as error:
+                malformed += isinstance(error, Malformed)
+                if malformed >= MALFORMED_ATTEMPTS:
+                    raise
+                if time.monotonic() - self._alive > self.patience:
+                    raise Fatal(f"no answer for {self.patience:.0f} s, the last failure: {error}") from error
+            # Spread out, so that what failed together does not come back together.
+            longest = min(_LONGEST_PAUSE, _PAUSE * 2 ** (attempts - 1))
+            await asyncio.sleep(longest * order.uniform(0.5, 1.0))
+
+    async def _attempt(self, key: str, request: Request, depth: int, attempts: int) -> Reply:
+        characters = sum(len(content) for _, content in request.messages)
+        async with self.window.place(depth, characters // _CHARACTERS_PER_TOKEN + request.max_tokens) as number:
+            began = time.monotonic()
+            try:
+                reply = await self.model.ask(request)
+            except Overloaded as error:
+                self.window.overloaded(number, error.after)
+                raise
+        seconds = time.monotonic() - began
+        self._alive = time.monotonic()
+        self.window.answered()
+        self.asked += 1
+        self.prompt_tokens += reply.prompt_tokens
+        self.completion_tokens += reply.completion_tokens
+        counts = reply.prompt_tokens, reply.completion_tokens
+        self.journal.add_call(CallRow(key, reply.text, reply.cut, *counts, round(seconds, 3), attempts))
+        return reply
