@@ -63,9 +63,24 @@ class WriterConfig:
     name: str = "rules"
     wordings_per_fact: int = 12
     validation_share: float = 0.05
+    base_url: str | None = None
+    model: str | None = None
+    # The key itself is in the environment alone, under this name.
+    key_variable: str = "OPENAI_API_KEY"
+    prompts: str | None = None
+    temperature: float = 0.7
+    concurrency: int = 64
+    rpm: float | None = None
+    tpm: float | None = None
+    timeout: float = 600.0
+    patience: float = 300.0
 
     def __post_init__(self) -> None:
-        _check(self.name == "rules", "writer.name", self.name, "this version has the writer 'rules'")
+        _check(self.name in ("rules", "api"), "writer.name", self.name, "rules or api")
+        _check(self.concurrency >= 1, "writer.concurrency", self.concurrency, "at least 1")
+        for name in ("rpm", "tpm", "timeout", "patience"):
+            value = getattr(self, name)
+            _check(value is None or value > 0, f"writer.{name}", value, "above 0")
         _check(self.wordings_per_fact >= 2, "writer.wordings_per_fact", self.wordings_per_fact, "at least 2")
         share = self.validation_share
         _check(0 <= share < 1, "writer.validation_share", share, "a share from 0 to below 1")

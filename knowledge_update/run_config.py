@@ -67,8 +67,14 @@ def stored(folder: RunFolder) -> Config:
     return config
 
 
+# How fast and through whom, not what comes of it: these may differ from one attempt to the next.
+HOW = frozenset(
+    f"writer.{name}" for name in ("base_url", "key_variable", "concurrency", "rpm", "tpm", "timeout", "patience")
+)
+
+
 def _compare(old: Config, new: Config, folder: RunFolder) -> None:
-    pairs = [(key, value_of(old, key), value_of(new, key)) for key in keys()]
+    pairs = [(key, value_of(old, key), value_of(new, key)) for key in keys() if key not in HOW]
     different = [f"{key} ({_shown(before)}, now {_shown(now)})" for key, before, now in pairs if before != now]
     if different:
         shown = ", ".join(different[:3]) + (f" and {len(different) - 3} more" if len(different) > 3 else "")

@@ -3,12 +3,13 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from chat_server import Server
 
 # Before torch is imported: a single thread, so that sums come out the same in every process.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -102,6 +103,14 @@ def run_kupdate() -> Callable[..., Ended]:
         return Ended(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server that answers as its `script` says."""
+    made = Server()
+    yield made
+    made.close()
 
 
 @pytest.fixture

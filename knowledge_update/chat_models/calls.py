@@ -9,6 +9,7 @@ from knowledge_update.chat_models.protocol import (
     CallError,
     ChatModel,
     Fatal,
+    Gone,
     Malformed,
     Overloaded,
     Refused,
@@ -86,7 +87,7 @@ class Calls:
                 if malformed >= MALFORMED_ATTEMPTS:
                     raise
                 if time.monotonic() - self._alive > self.patience:
-                    raise Fatal(f"no answer for {self.patience:.0f} s, the last failure: {error}") from error
+                    raise Gone(f"no answer for {self.patience:.0f} s, the last failure: {error}") from error
             # Spread out, so that what failed together does not come back together.
             longest = min(_LONGEST_PAUSE, _PAUSE * 2 ** (attempts - 1))
             await asyncio.sleep(longest * order.uniform(0.5, 1.0))

@@ -6,6 +6,7 @@ CallError
 ├── Malformed      what came is no chat completion
 ├── Refused        this request will not be answered; others may be
 └── Fatal          no request will be: the key, the address or the model is wrong
+    └── Gone       no request was answered for longer than anybody wanted to wait
 """
 
 import hashlib
@@ -86,6 +87,10 @@ class Refused(CallError):
 
 class Fatal(CallError):
     """No request will be answered."""
+
+
+class Gone(Fatal):
+    """The server has been away for too long."""
 
 
 class ChatModel(Protocol):

@@ -1,22 +1,23 @@
 """The collecting stage: documents to facts and questions in the ledger, and the dataset files made from it."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from knowledge_update.config import Config
+from knowledge_update.config import Config, WriterConfig
 from knowledge_update.display import log, progress
 from knowledge_update.documents.blocks import Document
-from knowledge_update.documents.chunking import CountTokens, passages
+from knowledge_update.documents.chunking import Passage, passages
 from knowledge_update.documents.reading import QUESTIONS_NAME, read
 from knowledge_update.documents.records import Fields
-from knowledge_update.errors import DocumentError
+from knowledge_update.errors import DocumentError, WorkError
 from knowledge_update.ledger import DocumentRow, Drop, FactRow, KnownFact, Ledger, QuestionRow, content_id
 from knowledge_update.models import load_tokenizer, resolve
 from knowledge_update.run_folder import Row, RunFolder, write_rows
 from knowledge_update.writing import rules
 from knowledge_update.writing.checks import consistent, split
 from knowledge_update.writing.question_files import read_questions
-from knowledge_update.writing.statements import Unused
+from knowledge_update.writing.statements import Statement, Unused
 
 
 @dataclass(frozen=True)
@@ -45,24 +46,47 @@ def run(config: Config, folder: RunFolder) -> Collected:
     reading = read(source, encoding=reader.encoding, limit=reader.limit, pattern=reader.pattern, fields=fields)
     human = _human(config, source)
     tokenizer = load_tokenizer(resolve(config.model.name, local_files_only=config.model.local_files_only))
+
+    def count(text: str) -> int:
+        return len(tokenizer.tokenize(text))
+
     for refused in reading.refused:
         log.warning("not read: %s %s", refused.path, refused.reason)
     with Ledger(folder.ledger) as ledger:
         ledger.add_drops(Drop("read", refused.path, refused.reason) for refused in reading.refused)
-        with progress("Writing facts and questions", len(reading.documents), "documents") as advance:
-            for document in reading.documents:
-                if not ledger.has_document(document.id):
-                    _write(document, ledger, config, lambda text: len(tokenizer.tokenize(text)))
+        new = [document for document in reading.documents if not ledger.has_document(document.id)]
+        cut = ((document, passages(document, count, reader.chunk_tokens)) for document in new)
+        with progress("Writing facts and questions", len(new), "documents") as advance:
+            for document, chunks, written in _written(cut, config.writer, ledger):
+                _enter(document, chunks, written, ledger, config.writer)
                 advance()
-        return _export(ledger, human, folder, source)
+        return _export(ledger, human, folder, source, config.writer)
 
 
-def _write(document: Document, ledger: Ledger, config: Config, count_tokens: CountTokens) -> None:
-    chunks = passages(document, count_tokens, config.reader.chunk_tokens)
+def _written(
+    documents: Iterable[tuple[Document, Sequence[Passage]]], config: WriterConfig, ledger: Ledger
+) -> Iterator[tuple[Document, Sequence[Passage], Iterable[tuple[Passage, Statement | Unused]]]]:
+    """Documents with what was written of each, as they are finished."""
+    if config.name == "rules":
+        yield from ((document, chunks, rules.write(document, chunks)) for document, chunks in documents)
+    else:
+        # Imported here: the client takes a second.
+        from knowledge_update.writing.prompted.asking import write
+
+        yield from write(documents, config, ledger)
+
+
+def _enter(
+    document: Document,
+    chunks: Sequence[Passage],
+    writings: Iterable[tuple[Passage, Statement | Unused]],
+    ledger: Ledger,
+    config: WriterConfig,
+) -> None:
     facts: dict[str, FactRow] = {}
     questions: list[QuestionRow] = []
     drops: list[Drop] = []
-    for passage, written in rules.write(document, chunks):
+    for passage, written in writings:
         if isinstance(written, Unused):
             drops.append(Drop("write", f"{document.doc_id}: {written.quote}", written.reason))
             continue
@@ -78,8 +102,8 @@ def _write(document: Document, ledger: Ledger, config: Config, count_tokens: Cou
             split(
                 fact,
                 written.askings,
-                wordings=config.writer.wordings_per_fact,
-                validation_share=config.writer.validation_share,
+                wordings=config.wordings_per_fact,
+                validation_share=config.validation_share,
             )
         )
     row = DocumentRow(
@@ -88,10 +112,13 @@ def _write(document: Document, ledger: Ledger, config: Config, count_tokens: Cou
     ledger.add(row, [passage.row for passage in chunks], facts.values(), questions, drops)
 
 
-def _export(ledger: Ledger, rows: list[Row], folder: RunFolder, source: Path) -> Collected:
+def _export(ledger: Ledger, rows: list[Row], folder: RunFolder, source: Path, writer: WriterConfig) -> Collected:
     facts = ledger.facts()
     if not facts:
-        raise DocumentError(f"no sentence in {source} became a fact; `kupdate facts {folder.path} --dropped` says why")
+        why = f"`kupdate facts {folder.path} --dropped` says why"
+        if writer.name != "rules":
+            raise WorkError(f"nothing that {writer.model} wrote could be used; {why}")
+        raise DocumentError(f"no sentence in {source} became a fact; {why}")
     questions, drops = consistent(ledger.questions())
     ledger.add_drops(drops)
     by_fact: dict[str, list[QuestionRow]] = {}

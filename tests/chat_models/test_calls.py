@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chat_server import Answer, Server, completion
 
 from knowledge_update.chat_models.calls import MALFORMED_ATTEMPTS, Calls
 from knowledge_update.chat_models.endpoint import Endpoint
@@ -15,7 +16,7 @@ from knowledge_update.ledger import Ledger
 
 
 @pytest.fixture
-def asking(server: Any, tmp_path: Path) -> Callable[..., Any]:
+def asking(server: Server, tmp_path: Path) -> Callable[..., Any]:
     """`asking(work)` runs `work(calls)` on the server, with a ledger that stays."""
 
     def run(work: Callable[[Calls], Awaitable[Any]], patience: float = 5.0, places: int = 8) -> Any:
@@ -36,12 +37,12 @@ def question(text: str) -> Request:
     return Request((("user", text),), max_tokens=8)
 
 
-def echo(Answer: Any, completion: Any, **more: Any) -> Callable[[dict[str, Any]], Any]:
+def echo(**more: Any) -> Callable[[dict[str, Any]], Any]:
     return lambda body: Answer(completion(body["messages"][-1]["content"].upper()), **more)
 
 
-def test_answers_are_kept_and_not_asked_for_again(server: Any, asking: Any, Answer: Any, completion: Any) -> None:
-    server.script = echo(Answer, completion)
+def test_answers_are_kept_and_not_asked_for_again(server: Server, asking: Any) -> None:
+    server.script = echo()
 
     async def work(calls: Calls) -> tuple[list[str], int, int]:
         replies = await asyncio.gather(*(calls.ask(question(f"q{number}"), 0) for number in range(12)))
@@ -53,8 +54,8 @@ def test_answers_are_kept_and_not_asked_for_again(server: Any, asking: Any, Answ
     assert len(server.seen) == 12
 
 
-def test_the_same_request_under_way_is_made_once(server: Any, asking: Any, Answer: Any, completion: Any) -> None:
-    server.script = echo(Answer, completion, seconds=0.1)
+def test_the_same_request_under_way_is_made_once(server: Server, asking: Any) -> None:
+    server.script = echo(seconds=0.1)
 
     async def work(calls: Calls) -> list[Reply]:
         return await asyncio.gather(*(calls.ask(question("same"), 0) for _ in range(5)))
@@ -63,9 +64,7 @@ def test_the_same_request_under_way_is_made_once(server: Any, asking: Any, Answe
     assert len(server.seen) == 1
 
 
-def test_what_fails_for_a_while_is_asked_until_it_is_answered(
-    server: Any, asking: Any, Answer: Any, completion: Any
-) -> None:
+def test_what_fails_for_a_while_is_asked_until_it_is_answered(server: Server, asking: Any) -> None:
     failures = [
         Answer({"error": {"message": "slow"}}, 429, {"Retry-After": "0.2"}), Answer({"error": {}}, 500),
         Answer(hangs_up=True), Answer(b"torn", 200),
@@ -89,7 +88,7 @@ def test_what_fails_for_a_while_is_asked_until_it_is_answered(
     [(400, {"error": {"message": "too long"}}, Refused, 1), (200, {"a": 1}, Malformed, MALFORMED_ATTEMPTS)],
 )
 def test_one_request_without_an_answer_does_not_stop_the_others(
-    server: Any, asking: Any, Answer: Any, completion: Any, status: int, body: Any, kind: type[Exception], asked: int
+    server: Server, asking: Any, status: int, body: Any, kind: type[Exception], asked: int
 ) -> None:
     def script(seen: dict[str, Any]) -> Any:
         return Answer(body, status) if seen["messages"][0]["content"] == "bad" else Answer(completion("good"))
@@ -106,7 +105,7 @@ def test_one_request_without_an_answer_does_not_stop_the_others(
     assert len(server.seen) == 2 + asked
 
 
-def test_a_wrong_key_stops_at_once(server: Any, asking: Any, Answer: Any) -> None:
+def test_a_wrong_key_stops_at_once(server: Server, asking: Any) -> None:
     server.script = lambda _: Answer({"error": {"message": "bad key"}}, 401)
 
     async def work(calls: Calls) -> None:
@@ -117,7 +116,7 @@ def test_a_wrong_key_stops_at_once(server: Any, asking: Any, Answer: Any) -> Non
     assert len(server.seen) == 1
 
 
-def test_a_server_that_is_gone_is_given_up_after_a_while(server: Any, asking: Any, Answer: Any) -> None:
+def test_a_server_that_is_gone_is_given_up_after_a_while(server: Server, asking: Any) -> None:
     server.script = lambda _: Answer({"error": {"message": "down"}}, 500)
 
     async def work(calls: Calls) -> None:
@@ -128,9 +127,7 @@ def test_a_server_that_is_gone_is_given_up_after_a_while(server: Any, asking: An
     assert len(server.seen) >= 2
 
 
-def test_overloads_shrink_the_window_until_the_server_bears_it(
-    server: Any, asking: Any, Answer: Any, completion: Any
-) -> None:
+def test_overloads_shrink_the_window_until_the_server_bears_it(server: Server, asking: Any) -> None:
     def script(body: dict[str, Any]) -> Any:
         if server.under_way > 3:
             return Answer({"error": {"message": "too many"}}, 429, {"Retry-After": "0.05"}, seconds=0.01)

@@ -7,6 +7,7 @@ from email.utils import formatdate
 from typing import Any
 
 import pytest
+from chat_server import Answer, Server, completion
 
 from knowledge_update.chat_models.endpoint import Endpoint
 from knowledge_update.chat_models.protocol import (
@@ -38,7 +39,7 @@ def error(message: str = "no", code: str | None = None) -> dict[str, Any]:
     return {"error": {"message": message, "code": code}}
 
 
-def test_a_request_arrives_as_it_was_meant_and_its_answer_comes_back(server: Any, Answer: Any, completion: Any) -> None:
+def test_a_request_arrives_as_it_was_meant_and_its_answer_comes_back(server: Server) -> None:
     server.script = lambda body: Answer(completion("一八七四年"))
     assert ask(server.url) == Reply("一八七四年", cut=False, prompt_tokens=11, completion_tokens=7)
     assert server.seen == [
@@ -52,7 +53,7 @@ def test_a_request_arrives_as_it_was_meant_and_its_answer_comes_back(server: Any
     assert server.headers[0]["authorization"] == "Bearer sk-test"
 
 
-def test_a_schema_is_asked_for_as_servers_take_it(server: Any) -> None:
+def test_a_schema_is_asked_for_as_servers_take_it(server: Server) -> None:
     schema = {"type": "object", "properties": {"fact": {"type": "string"}}}
     ask(server.url, Request((("user", "x"),), 5, schema=json.dumps(schema)))
     assert server.seen[0]["response_format"] == {
@@ -61,12 +62,12 @@ def test_a_schema_is_asked_for_as_servers_take_it(server: Any) -> None:
     }
 
 
-def test_an_answer_that_was_cut_off_says_so(server: Any, Answer: Any, completion: Any) -> None:
+def test_an_answer_that_was_cut_off_says_so(server: Server) -> None:
     server.script = lambda body: Answer(completion("one, two,", finish="length"))
     assert ask(server.url).cut
 
 
-def test_a_model_that_only_reasoned_said_nothing(server: Any, Answer: Any, completion: Any) -> None:
+def test_a_model_that_only_reasoned_said_nothing(server: Server) -> None:
     server.script = lambda body: Answer(completion(None))
     assert ask(server.url).text == ""
 
@@ -91,7 +92,7 @@ FAILURES = [
 
 @pytest.mark.parametrize(("status", "body", "headers", "kind", "reason"), FAILURES, ids=lambda value: str(value)[:30])
 def test_failures_have_their_kind(
-    server: Any, Answer: Any, status: int, body: Any, headers: dict[str, str], kind: type[CallError], reason: str
+    server: Server, status: int, body: Any, headers: dict[str, str], kind: type[CallError], reason: str
 ) -> None:
     server.script = lambda _: Answer(body, status, headers)
     with pytest.raises(kind) as raised:
@@ -101,7 +102,7 @@ def test_failures_have_their_kind(
     assert len(server.seen) == 1, "nobody below repeats a request"
 
 
-def test_a_filtered_answer_is_refused(server: Any, Answer: Any, completion: Any) -> None:
+def test_a_filtered_answer_is_refused(server: Server) -> None:
     server.script = lambda body: Answer(completion("", finish="content_filter"))
     with pytest.raises(Refused):
         ask(server.url)
@@ -111,7 +112,7 @@ def test_a_filtered_answer_is_refused(server: Any, Answer: Any, completion: Any)
     ("value", "low", "high"),
     [("3", 3, 3), ("0.5", 0.5, 0.5), (formatdate(time.time() + 6000, usegmt=True), 5000, 6001), ("soon", None, None)],
 )
-def test_the_time_a_server_asks_for_is_told(server: Any, Answer: Any, value: str, low: float, high: float) -> None:
+def test_the_time_a_server_asks_for_is_told(server: Server, value: str, low: float, high: float) -> None:
     server.script = lambda _: Answer(error(), 429, {"Retry-After": value})
     with pytest.raises(Overloaded) as raised:
         ask(server.url)
@@ -119,7 +120,7 @@ def test_the_time_a_server_asks_for_is_told(server: Any, Answer: Any, value: str
     assert after is None if low is None else after is not None and low <= after <= high
 
 
-def test_a_server_that_hangs_hangs_up_or_is_not_there_is_unreachable(server: Any, Answer: Any, completion: Any) -> None:
+def test_a_server_that_hangs_hangs_up_or_is_not_there_is_unreachable(server: Server) -> None:
     server.script = lambda _: Answer(completion("late"), seconds=0.6)
     with pytest.raises(Unreachable, match="no answer in time"):
         ask(server.url, timeout=0.2)
@@ -130,7 +131,7 @@ def test_a_server_that_hangs_hangs_up_or_is_not_there_is_unreachable(server: Any
         ask("http://127.0.0.1:9/v1")
 
 
-def test_no_failure_tells_the_key(server: Any, Answer: Any) -> None:
+def test_no_failure_tells_the_key(server: Server) -> None:
     server.script = lambda _: Answer(error("unknown"), 401)
     with pytest.raises(Fatal) as raised:
         ask(server.url, key="sk-secret-value")
