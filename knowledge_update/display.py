@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 PLAIN_SECONDS = 15.0
+_FIGURE = re.compile(r"[-–—\d.,%+\s]*")
 ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
 
 console = Console(highlight=False, soft_wrap=True)
@@ -69,10 +70,16 @@ def to_file(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def progress(what: str, total: int, unit: str = "") -> Iterator[Advance]:
+def progress(what: str, total: int, unit: str = "", done: int = 0) -> Iterator[Advance]:
     """Shows how far long work is; yields `advance(steps=1, note="")`.
 
     A bar where there is a terminal, else a line every fifteen seconds.
+
+    Args:
+        what: What is done.
+        total: How many there are.
+        unit: Of what.
+        done: How many an earlier attempt has done; the time left is not reckoned from them.
     """
     if console.is_terminal:
         columns = (
@@ -81,15 +88,15 @@ def progress(what: str, total: int, unit: str = "") -> Iterator[Advance]:
             TextColumn("{task.fields[note]}", markup=False),
         )  # fmt: skip
         with Progress(*columns, console=console, transient=True) as bar:
-            task = bar.add_task(what, total=total, note="")
+            task = bar.add_task(what, total=total, completed=done, note="")
             yield lambda steps=1, note="": bar.update(task, advance=steps, note=note)
         return
-    yield _plain_progress(what, total, unit)
+    yield _plain_progress(what, total, unit, done)
 
 
-def _plain_progress(what: str, total: int, unit: str) -> Advance:
+def _plain_progress(what: str, total: int, unit: str, before: int) -> Advance:
     start = last = time.monotonic()
-    done = 0
+    done = before
 
     def advance(steps: int = 1, note: str = "") -> None:
         nonlocal done, last
@@ -97,17 +104,18 @@ def _plain_progress(what: str, total: int, unit: str) -> Advance:
         now = time.monotonic()
         if now - last >= PLAIN_SECONDS:
             last = now
-            left = (now - start) / done * (total - done) if done else 0.0
-            log.info("%s: %d of %d %s, %.0f s left %s", what, done, total, unit, left, note)
+            left = (now - start) / max(1, done - before) * (total - done)
+            log.info("%s: %d of %d %s, %.0f s left%s", what, done, total, unit, left, f", {note}" if note else "")
 
     return advance
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Prints a table; the first column is text, the others are figures."""
+    """Prints a table; columns of figures stand to the right."""
     shown = Table(title=Text(title), title_justify="left", title_style="bold")
     for index, column in enumerate(columns):
-        shown.add_column(Text(column), justify="left" if index == 0 else "right", overflow="fold")
+        figures = rows and all(_FIGURE.fullmatch(row[index]) for row in rows)
+        shown.add_column(Text(column), justify="right" if figures else "left", overflow="fold")
     for row in rows:
         shown.add_row(*(Text(clean(cell)) for cell in row))
     console.print(shown)

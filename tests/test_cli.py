@@ -87,7 +87,7 @@ def test_config_prints_what_was_composed(kupdate: Kupdate) -> None:
     ("words", "message"),
     [
         (["run", "absent"], "no such file or folder: absent"),
-        (["run", "empty"], "no documents in empty: put txt, md, markdown, html, htm, docx, jsonl files there"),
+        (["run", "empty"], "no documents in empty: put txt, md, markdown, html, htm, docx, pptx, xlsx, pdf, epub, csv, tsv, jsonl files there"),
         (["collect"], "no documents were named: kupdate collect DOCS"),
         (["run", "docs", "model=absent"], "no model 'absent': give 'smollm2-135m', a folder that exists, or a hub id"),
         (["run", "docs", "model=./empty"], "empty is not a model folder: it has no config.json"),
@@ -134,6 +134,13 @@ def test_documents_without_a_sentence_make_no_fact(kupdate: Kupdate, tmp_path: P
     code, stdout, _ = kupdate("facts", "out", "--dropped")
     assert code == 0
     assert "not a sentence" in stdout
+
+
+def test_facts_say_what_there_is_nothing_of(kupdate: Kupdate, docs: Path, tiny_model: str) -> None:
+    assert kupdate("collect", docs, f"model={tiny_model}", "--out", "out")[0] == 0
+    assert mistake(kupdate("facts", "out", "--missed")) == "out has not been asked yet: run `kupdate infer out` first"
+    code, stdout, _ = kupdate("facts", "out", "--dropped")
+    assert (code, stdout.strip().splitlines()[-1]) == (0, "nothing was left out")
 
 
 def test_an_unreadable_model_is_told_in_one_line(kupdate: Kupdate, docs: Path, tmp_path: Path) -> None:

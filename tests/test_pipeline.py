@@ -250,12 +250,13 @@ def test_a_hostile_document_is_only_text(
     (documents / "a\x1b[31m[red].png").touch()
     asked = {"id": "\x1b[31m", "doc_id": "odds [bold]", "question": "<script>alert(1)</script>\x1b[31m?", "answer": "x"}
     (documents / "questions.jsonl").write_text(json.dumps(asked) + "\n", encoding="utf-8")
-    monkeypatch.setattr(display.console, "width", 400)
-    for verb in (
-        ["run", str(documents), f"model={tiny_model}", *SETTINGS, "--out", str(folder.path)],
-        ["facts", str(folder.path)],
-        ["facts", str(folder.path), "--dropped"],
+    for width, verb in (
+        (400, ["run", str(documents), f"model={tiny_model}", *SETTINGS, "--out", str(folder.path)]),
+        (80, ["facts", str(folder.path)]),
+        (400, ["facts", str(folder.path)]),
+        (400, ["facts", str(folder.path), "--dropped"]),
     ):
+        monkeypatch.setattr(display.console, "width", width)
         monkeypatch.setattr(sys, "argv", ["kupdate", *verb])
         with pytest.raises(SystemExit) as ended:
             cli.main()

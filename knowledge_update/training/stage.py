@@ -127,10 +127,8 @@ class _Recorder:
     def __enter__(self) -> "_Recorder":
         self._journal = journal(self.folder.metrics)
         self._append = self._journal.__enter__()
-        self._progress = progress("Training", self.total, "steps")
+        self._progress = progress("Training", self.total, "steps", done=self.step)
         self._advance = self._progress.__enter__()
-        if self.step:
-            self._advance(self.step)
         return self
 
     def __exit__(self, *error: Any) -> None:

@@ -72,6 +72,12 @@ def asked(statement: Statement, *families: str) -> dict[str, str]:
             "The plans were drawn by Runa Hesk, an engineer. The engineer was born in 1840 in Corvane.",
             "Runa Hesk was born in 1840 in Corvane.",
         ),
+        (
+            "heron",
+            "The main threat is the mink. The Isce Bird Trust counts the birds; in 2021 it counted 40 of them.",
+            "In 2021, the Isce Bird Trust counted 40 of the birds.",
+        ),
+        ("heron", "The heron is grey. The heron feeds on sand shrimp.", "The heron feeds on sand shrimp."),
     ],
 )
 def test_references_are_resolved(title: str, paragraph: str, told: str) -> None:

@@ -51,7 +51,7 @@ THING_NAMES = frozenset(
     lane league library light lighthouse line lodge market marsh meadow mill mine mountain mountains museum news
     observatory ocean office palace park party path peak peninsula pier place plaza port post press prize province quay
     race railway reef republic reserve ridge river road rock rocks room school sea ship shipyard society sons sound
-    spring square stadium state station street studio summit theatre times tor tower town trench university valley
+    spring square stadium state station street studio summit theatre times tor tower town trench trust university valley
     village wall war wells wharf wood woods works yard""".split()
 )
 

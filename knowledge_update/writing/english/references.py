@@ -145,7 +145,9 @@ class Memory:
         if token.dep_ == "dobj":
             # What is acted on goes on being acted on.
             nearest.sort(key=lambda entity: token.doc[entity.source].dep_ != "dobj")
-        order = [*nearest, *self._mentioned] if _subordinate(token) else [*self._mentioned, *nearest]
+        # "The trust counts the birds; in 2021 it counted 40": a subject of the same sentence is nearer than any before.
+        inside = _subordinate(token) or any(_is_subject(token.doc[entity.source]) for entity in here)
+        order = [*nearest, *self._mentioned] if inside else [*self._mentioned, *nearest]
         alike = [entity for entity in order if entity.kind == kind]
         title_is_person = self.cast.title in self.cast.people.values()
         certain = alike and not (alike[0] not in here and self._rivalled(alike[0], kind))
@@ -233,6 +235,10 @@ class Memory:
 def _introduces(token: Token) -> bool:
     """Whether a noun is more than `the tower`: `a tower`, `the old tower`, `the tower of the church`."""
     return [child.lower_ for child in token.children if child.dep_ != "punct"] != ["the"]
+
+
+def _is_subject(token: Token) -> bool:
+    return token.dep_ in ("nsubj", "nsubjpass")
 
 
 def _subjects(verb: Token) -> list[Token]:

@@ -107,8 +107,8 @@ def _classes(passages: Sequence[Passage]) -> dict[str, str]:
 def _home(cast: Cast, parsed: Sequence[Any]) -> str:
     """` of <title>` where the title is something that acts in the document, so that "the council" can be placed."""
     title = cast.title.lower().removeprefix("the ")
-    # "The piston of Steam engine" is no English: a common noun wants its article.
-    if re.search(r" (?!(?:of|the|and|upon|in|on|de|la)\b)[a-z]", bare(cast.title)):
+    # "The piston of Steam engine" is no English, and "the heron of heron" none at all: a common noun wants its article.
+    if not title[:1].isalpha() or re.search(r"(?:^| )(?!(?:of|the|and|upon|in|on|de|la)\b)[a-z]", bare(cast.title)):
         return ""
     acts = any(
         token.dep_ in ("nsubj", "nsubjpass") and token.lower_ == title.split()[-1]
