@@ -6,6 +6,7 @@ Whatever of a reply does not become an item is returned with the reason: nothing
 import ast
 import json
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -133,8 +134,11 @@ def _object_at(text: str, at: int) -> tuple[Any, int]:
     except (ValueError, RecursionError):
         flat = _FLAT_OBJECT.match(text, at)
         try:
-            return (ast.literal_eval(flat[0]), flat.end()) if flat else (None, at + 1)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            with warnings.catch_warnings():
+                # Of the model's escapes the user has nothing.
+                warnings.simplefilter("ignore", SyntaxWarning)
+                return (ast.literal_eval(flat[0]), flat.end()) if flat else (None, at + 1)
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
             return None, at + 1
     return value, end
 

@@ -122,6 +122,8 @@ def test_one_broken_object_takes_no_other_with_it() -> None:
         ("A: 1874", "without question: 1874"),
         ("Q: When?", "without answer: When?"),
         ('{"question": "When?"}', "without answer: When?"),
+        ("{['a']: 'b'}", "no pairs in: {['a']: 'b'}"),
+        (r"{'\d': '\w'}", r"no pairs in: {'\d': '\w'}"),
     ],
 )
 def test_what_is_no_pair_has_a_reason(written: str, reason: str) -> None:
