@@ -136,7 +136,7 @@ def _object_at(text: str, at: int) -> tuple[Any, int]:
         try:
             with warnings.catch_warnings():
                 # Of the model's escapes the user has nothing.
-                warnings.simplefilter("ignore", SyntaxWarning)
+                warnings.simplefilter("ignore")
                 return (ast.literal_eval(flat[0]), flat.end()) if flat else (None, at + 1)
         except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
             return None, at + 1
