@@ -146,7 +146,7 @@ class TrainingConfig:
     batch_rows: int | None = None
     text_share: float = 0.12
     replay_share: float = 0.25
-    replay_tokens: int = 12
+    replay_tokens: int = 16
     replay_weight: float = 2.0
     replay_pull: float = 1.5
     balance: float = 0.5

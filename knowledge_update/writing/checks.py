@@ -48,9 +48,7 @@ def split(fact: str, askings: Sequence[Asking], *, wordings: int, validation_sha
     probes = [asking for asking in askings if asking.wording == PROBE_FAMILY]
     texts = [asking for asking in askings if asking.wording == TEXT]
     abouts = [asking for asking in askings if asking.wording == ABOUT]
-    # A question behind its document's title teaches a form, not a fact: every other fact has it.
-    others = (PROBE_FAMILY, TEXT, ABOUT) if int(fact[8:12], 16) % 2 else (PROBE_FAMILY, TEXT, ABOUT, TITLED)
-    trained = _in_turn([asking for asking in askings if asking.wording not in others])
+    trained = _in_turn([asking for asking in askings if asking.wording not in (PROBE_FAMILY, TEXT, ABOUT)])
     rows = [_row(fact, "probe", asking) for asking in _chosen_probe(fact, probes)]
     asked = [row.question for row in rows]
     kept = [a for a in trained if not any(similarity(a.question, probe) >= NEAR_DUPLICATE for probe in asked)]
