@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from knowledge_update.errors import ConfigError
 
@@ -20,6 +21,20 @@ CONF = Path(__file__).parent / "conf"
 def _check(holds: bool, key: str, value: object, wanted: str) -> None:
     if not holds:
         raise ConfigError(f"{key}={value}: {wanted}")
+
+
+def _check_address(url: str) -> None:
+    """Refuses what is no address, and one with a secret in it: it would be kept in the run folder."""
+    try:
+        address = urlsplit(url)
+    except ValueError:
+        address = urlsplit("")
+    if "@" in address.netloc or address.query:
+        raise ConfigError(
+            "writer.base_url holds a password or a key: put it into the environment (writer.key_variable)"
+        )
+    known = address.scheme in ("http", "https") and bool(address.netloc)
+    _check(known, "writer.base_url", url, "an address such as http://127.0.0.1:8000/v1")
 
 
 @dataclass
@@ -78,6 +93,8 @@ class WriterConfig:
     def __post_init__(self) -> None:
         _check(self.name in ("rules", "api"), "writer.name", self.name, "rules or api")
         _check(self.concurrency >= 1, "writer.concurrency", self.concurrency, "at least 1")
+        if self.base_url is not None:
+            _check_address(self.base_url)
         for name in ("rpm", "tpm", "timeout", "patience"):
             value = getattr(self, name)
             _check(value is None or value > 0, f"writer.{name}", value, "above 0")

@@ -201,6 +201,46 @@ def test_a_wrong_key_is_told_in_one_line_and_kept_nowhere(
     assert b"sk-very-secret" not in kept + done.stdout.encode() + done.stderr.encode()
 
 
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("http://me:hunter2@127.0.0.1:9/v1", "writer.base_url holds a secret: it belongs into the environment"),
+        ("http://127.0.0.1:9/v1?key=hunter2", "writer.base_url holds a secret: it belongs into the environment"),
+        ("localhost:9/v1", "writer.base_url=localhost:9/v1: an address such as http://"),
+        ("http://[::1/v1", "writer.base_url=http://[::1/v1: an address such as http://"),
+    ],
+)
+def test_an_address_that_is_none_or_holds_a_secret_is_refused(
+    collect: Any, shared_docs: Path, tmp_path: Path, address: str, told: str
+) -> None:
+    done = collect(shared_docs, tmp_path / "run", f"writer.base_url={address}")
+    assert (done.code, done.stderr.count("\n")) == (2, 1)
+    assert told in done.stderr
+    assert "hunter2" not in done.stderr + done.stdout
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_collection_stopped_by_hand_keeps_what_was_answered(
+    server: Server, collect: Any, shared_docs: Path, tmp_path: Path, tiny_model: str
+) -> None:
+    server.script = lambda body: Answer(scribe(body).body, seconds=0.15)
+    words = ["collect", str(shared_docs), "--out", str(tmp_path / "run"), f"model={tiny_model}", *WRITER]
+    where = (f"writer.base_url={server.url}", "writer.concurrency=2")
+    command = [sys.executable, "-m", "knowledge_update", *words, *where]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    while len(server.seen) < 5 and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert told == "kupdate: stopped; what was finished is kept, the same command goes on from there\n"
+    kept = len(rows(tmp_path / "run", "SELECT key FROM call"))
+    assert kept >= 3
+    before, server.script = len(server.seen), scribe
+    assert collect(shared_docs, tmp_path / "run").code == 0
+    assert len(server.seen) - before == len(rows(tmp_path / "run", "SELECT key FROM call")) - kept
+
+
 def test_a_server_that_is_not_there_and_a_model_that_says_nothing_of_use(
     server: Server, collect: Any, shared_docs: Path, tmp_path: Path
 ) -> None:
