@@ -68,6 +68,20 @@ def pairs_of(reply: str, first: Sequence[str], second: Sequence[str]) -> Parsed:
     return Parsed(tuple(found), (*lost, *bad))
 
 
+def questions_of(reply: str) -> Parsed:
+    """Reads questions with their answers out of a reply."""
+    return pairs_of(reply, QUESTION, ANSWER)
+
+
+def facts_of(reply: str) -> Parsed:
+    """Reads facts with their quotes out of a reply; one of a list without quotes is its own, if it is a copy."""
+    parsed = pairs_of(reply, FACT, QUOTE)
+    if parsed.pairs:
+        return parsed
+    lines, lost = lines_of(reply)
+    return Parsed(tuple(Pair(line, line) for line in lines), tuple(lost)) if lines else parsed
+
+
 def lines_of(reply: str) -> tuple[list[str], list[str]]:
     """Reads a list of short texts (roles, statements) out of a reply; returns it and the reasons for what was lost."""
     said, lost = _said(reply)

@@ -1,7 +1,7 @@
 """The writer that asks a chat model: facts of every passage, then questions about every fact, in one window."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import Any
 
 from knowledge_update.chat_models.calls import Calls
@@ -11,7 +11,7 @@ from knowledge_update.documents.chunking import Passage
 from knowledge_update.ledger import content_id
 from knowledge_update.writing.checks import NEAR_DUPLICATE, similarity
 from knowledge_update.writing.prompted.grounding import placed, why_no_fact, why_no_pair
-from knowledge_update.writing.prompted.parsing import ANSWER, FACT, QUESTION, QUOTE, Pair, Parsed, pairs_of
+from knowledge_update.writing.prompted.parsing import Pair, Parsed, facts_of, questions_of
 from knowledge_update.writing.prompted.prompts import Prompts
 from knowledge_update.writing.statements import DIRECT, INDIRECT, TEXT, Asking, Statement, Unused
 
@@ -66,7 +66,7 @@ class Writer:
 
     async def _passage(self, document: Document, passage: Passage) -> Written:
         prompts = self.prompts[document.language]
-        said = await self._asked(prompts.facts(document, passage, 0.0), _FACTS, FACT, QUOTE)
+        said = await self._asked(prompts.facts(document, passage, 0.0), _FACTS, facts_of)
         written: Written = [(passage, Unused(passage.row.text[:80], reason)) for reason in said.lost]
         good: dict[str, tuple[Pair, int, int]] = {}
         known = f"{document.title}\n{passage.row.heading_path}\n{passage.row.text}"
@@ -90,7 +90,7 @@ class Writer:
         prompts = self.prompts[document.language]
         quote = passage.row.text[start:end]
         request = prompts.pairs(document, passage, fact.first, self.wordings + _SPARE, self.temperature)
-        said = await self._asked(request, _PAIRS, QUESTION, ANSWER)
+        said = await self._asked(request, _PAIRS, questions_of)
         unused = [Unused(fact.first, reason) for reason in said.lost]
         good: list[Pair] = []
         for pair in said.pairs:
@@ -103,7 +103,7 @@ class Writer:
                 good.append(pair)
         return Statement(fact.first, quote, start, _askings(fact.first, good)), unused
 
-    async def _asked(self, request: Request, depth: int, first: Sequence[str], second: Sequence[str]) -> Parsed:
+    async def _asked(self, request: Request, depth: int, read: Callable[[str], Parsed]) -> Parsed:
         """Asks and reads the answer; a request that gets none is a loss with its reason."""
         try:
             reply = await self.calls.ask(request, depth)
@@ -111,7 +111,7 @@ class Writer:
             return Parsed((), (f"no answer: {error}",))
         if reply.text.strip() == "[]":
             return Parsed((), ())
-        parsed = pairs_of(reply.text, first, second)
+        parsed = read(reply.text)
         return Parsed(parsed.pairs, (*parsed.lost, "the answer was cut off")) if reply.cut else parsed
 
 

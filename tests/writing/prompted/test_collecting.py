@@ -204,8 +204,8 @@ def test_a_wrong_key_is_told_in_one_line_and_kept_nowhere(
 @pytest.mark.parametrize(
     ("address", "told"),
     [
-        ("http://me:hunter2@127.0.0.1:9/v1", "writer.base_url holds a secret: it belongs into the environment"),
-        ("http://127.0.0.1:9/v1?key=hunter2", "writer.base_url holds a secret: it belongs into the environment"),
+        ("http://me:hunter2@127.0.0.1:9/v1", "writer.base_url holds a password or a key: put it into the environment"),
+        ("http://127.0.0.1:9/v1?key=hunter2", "writer.base_url holds a password or a key: put it into the environment"),
         ("localhost:9/v1", "writer.base_url=localhost:9/v1: an address such as http://"),
         ("http://[::1/v1", "writer.base_url=http://[::1/v1: an address such as http://"),
     ],

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from knowledge_update.writing.prompted.parsing import ANSWER, FACT, QUESTION, QUOTE, Pair, lines_of, pairs_of
+from knowledge_update.writing.prompted.parsing import ANSWER, FACT, QUESTION, QUOTE, Pair, facts_of, lines_of, pairs_of
 
 # Texts as facts and answers are: words, numbers, marks; a first word that is no mark of a list.
 WORDS = st.sampled_from(
@@ -99,6 +99,12 @@ def test_skipping_is_no_answer(said: str) -> None:
     assert lines_of(said) == ([], [f"the model skipped it: {said.strip()}"])
     parsed = pairs_of(f"Q: Who?\nA: {said.strip()}", QUESTION, ANSWER)
     assert (parsed.pairs, parsed.lost) == ((), ("without answer: Who?",))
+
+
+@pytest.mark.parametrize("style", LIST_STYLES)
+def test_facts_without_quotes_are_their_own(style: str) -> None:
+    items = ["The Grey Lamp was lit in 1874.", "增长3.5%"]
+    assert facts_of(LIST_STYLES[style](items)).pairs == tuple(Pair(item, item) for item in items)
 
 
 def test_one_broken_object_takes_no_other_with_it() -> None:
