@@ -3,7 +3,6 @@
 import asyncio
 import random
 import time
-from typing import Protocol
 
 from knowledge_update.chat_models.protocol import (
     CallError,
@@ -17,22 +16,12 @@ from knowledge_update.chat_models.protocol import (
     Request,
 )
 from knowledge_update.chat_models.window import Window
-from knowledge_update.ledger import CallRow
+from knowledge_update.ledger import CallRow, Ledger
 
 # A server that answers, but not with a chat completion, does so again: these are tried fewer times.
 MALFORMED_ATTEMPTS = 3
 _PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _CHARACTERS_PER_TOKEN = 3
-
-
-class Journal(Protocol):
-    """Where answers are kept: a ledger."""
-
-    def call(self, key: str) -> CallRow | None:
-        """The answer to a request that was asked before."""
-
-    def add_call(self, call: CallRow) -> None:
-        """Keeps an answer."""
 
 
 class Calls:
@@ -41,12 +30,12 @@ class Calls:
     Args:
         model: Who answers.
         window: The places that all requests share.
-        journal: Where every answer goes as it returns.
+        ledger: Where every answer goes as it returns.
         patience: Seconds without any answer, while requests fail, after which no more are made.
     """
 
-    def __init__(self, model: ChatModel, window: Window, journal: Journal, patience: float) -> None:
-        self.model, self.window, self.journal, self.patience = model, window, journal, patience
+    def __init__(self, model: ChatModel, window: Window, ledger: Ledger, patience: float) -> None:
+        self.model, self.window, self.ledger, self.patience = model, window, ledger, patience
         self.asked = self.known = self.prompt_tokens = self.completion_tokens = 0
         self._flying: dict[str, asyncio.Future[Reply]] = {}
         self._alive = time.monotonic()
@@ -63,7 +52,7 @@ class Calls:
             Fatal: When none will.
         """
         key = request.key(self.model.name)
-        known = self.journal.call(key)
+        known = self.ledger.call(key)
         if known:
             self.known += 1
             return Reply(known.text, known.cut, known.prompt_tokens, known.completion_tokens)
@@ -108,5 +97,5 @@ class Calls:
         self.prompt_tokens += reply.prompt_tokens
         self.completion_tokens += reply.completion_tokens
         counts = reply.prompt_tokens, reply.completion_tokens
-        self.journal.add_call(CallRow(key, reply.text, reply.cut, *counts, round(seconds, 3), attempts))
+        self.ledger.add_call(CallRow(key, reply.text, reply.cut, *counts, round(seconds, 3), attempts))
         return reply

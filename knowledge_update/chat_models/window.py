@@ -21,14 +21,13 @@ class Window:
 
     Args:
         most: The most requests under way at once.
-        start: How many to begin with; `most` where it is not given.
         rpm: Requests a minute that are allowed, where there is a limit.
         tpm: Tokens a minute that are allowed, where there is a limit.
     """
 
-    def __init__(self, most: int, *, start: int | None = None, rpm: float | None = None, tpm: float | None = None):
+    def __init__(self, most: int, *, rpm: float | None = None, tpm: float | None = None):
         self.most = most
-        self.limit = float(start or most)
+        self.limit = float(most)
         self.under_way = 0
         self._rpm, self._tpm = rpm, tpm
         self._waiting: list[tuple[int, int, int, asyncio.Future[None]]] = []

@@ -2,12 +2,14 @@
 
 import hashlib
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Literal
 
 from knowledge_update.display import ESCAPES
 
+_HAN = re.compile(r"[\u3000-\u9fff\uff00-\uffef]")
 Kind = Literal["heading", "paragraph", "item", "row"]
 
 
@@ -74,6 +76,26 @@ def row(cells: list[str], header: tuple[str, ...]) -> Block:
     named = zip_longest(header, cells, fillvalue="") if header else (("", cell) for cell in cells)
     text = "; ".join(f"{name}: {cell}" if name else cell for name, cell in named if cell)
     return Block("row", text, cells=tuple(cells), header=header)
+
+
+def rows(lines: Sequence[Sequence[str]]) -> list[Block]:
+    """The rows of a table, the first of several naming the columns; those that hold nothing are left out."""
+    header = tuple(lines[0]) if len(lines) > 1 else ()
+    return [row(list(cells), header) for cells in lines[1 if header else 0 :] if any(cells)]
+
+
+def joined(lines: Iterable[str]) -> str:
+    """Lines that wrapped, as one: Chinese without a space between."""
+    text = ""
+    for line in (line.strip() for line in lines):
+        together = not text or not line or (_HAN.match(text[-1]) and _HAN.match(line[0]))
+        text += line if together else f" {line}"
+    return text.strip()
+
+
+def title_of(stem: str) -> str:
+    """The title of a document that has none: its file's name as words."""
+    return stem.replace("-", " ").replace("_", " ").strip()
 
 
 def document_id(data: bytes) -> str:

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from knowledge_update.documents.blocks import Block, Content, fold, row
+from knowledge_update.documents.blocks import Block, Content, fold, rows
 from knowledge_update.documents.text import decode
 
 # What HTML allows a cell to span.
@@ -93,7 +93,7 @@ def _add(element: Any, tag: str, blocks: list[Block]) -> None:
     if re.fullmatch(r"h[1-6]", tag):
         _append(blocks, Block("heading", _text(element), level=int(tag[1])))
     elif tag == "table":
-        blocks.extend(_table(element))
+        blocks.extend(rows(_grid(element)))
     elif tag == "li":
         _append(blocks, Block("item", _text(element, skip=("ul", "ol", "table"))))
         _walk_nested(element, blocks)
@@ -108,7 +108,7 @@ def _walk_nested(item: Any, blocks: list[Block]) -> None:
         if nested.tag in ("ul", "ol"):
             _walk(nested, blocks)
         elif nested.tag == "table":
-            blocks.extend(_table(nested))
+            blocks.extend(rows(_grid(nested)))
 
 
 def _append(blocks: list[Block], block: Block) -> None:
@@ -131,14 +131,6 @@ def _words(element: Any, skip: tuple[str, ...] = ()) -> str:
             parts.append(f"{apart}{_words(child, skip)}{apart}")
         parts.append(child.tail or "")
     return "".join(parts)
-
-
-def _table(table: Any) -> list[Block]:
-    rows = _grid(table)
-    if len(rows) < 2:
-        return [row(cells, ()) for cells in rows]
-    header = tuple(rows[0])
-    return [row(cells, header) for cells in rows[1:]]
 
 
 def _grid(table: Any) -> list[list[str]]:

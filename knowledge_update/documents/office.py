@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-from knowledge_update.documents.blocks import Block, Content, fold, row
+from knowledge_update.documents.blocks import Block, Content, fold, rows
 from knowledge_update.documents.html import fragment
 from knowledge_update.errors import DocumentError
 
@@ -55,7 +55,7 @@ def _shape(shape: Any) -> Iterator[Block]:
     for inner in getattr(shape, "shapes", ()):
         yield from _shape(inner)
     if getattr(shape, "has_table", False):
-        yield from _rows([[fold(cell.text) for cell in line.cells] for line in shape.table.rows])
+        yield from rows([[fold(cell.text) for cell in line.cells] for line in shape.table.rows])
     elif shape.has_text_frame:
         yield from _paragraphs(shape.text_frame)
 
@@ -79,7 +79,7 @@ def sheets(data: bytes, encoding: str | None = None) -> Content:
     blocks: list[Block] = []
     for name, lines in tables:
         if lines:
-            blocks.extend([Block("heading", fold(name), level=2), *_rows(lines)])
+            blocks.extend([Block("heading", fold(name), level=2), *rows(lines)])
     return "", blocks
 
 
@@ -90,7 +90,7 @@ def _cells(sheet: Any) -> list[list[str]]:
         sheet.unmerge_cells(str(area))
         for line in range(area.min_row, area.max_row + 1):
             sheet.cell(line, area.min_col).value = value
-    lines = [[_shown(value) for value in line] for line in sheet.iter_rows(values_only=True)]
+    lines = [[_shown(value) for value in line] for line in sheet.iterrows(values_only=True)]
     used = [at for at in range(max(map(len, lines), default=0)) if any(line[at] for line in lines)]
     return [[line[at] for at in used] for line in lines if any(line)]
 
@@ -104,13 +104,6 @@ def _shown(value: Any) -> str:
             value.isoformat(sep=" ") if hasattr(value, "hour") and hasattr(value, "year") else value
         ).removesuffix(" 00:00:00")
     return f"{value:.10g}" if isinstance(value, float) else fold(str(value))
-
-
-def _rows(lines: list[list[str]]) -> list[Block]:
-    if len(lines) < 2:
-        return [row(cells, ()) for cells in lines]
-    header = tuple(lines[0])
-    return [row(cells, header) for cells in lines[1:] if any(cells)]
 
 
 def _refuse_encrypted(data: bytes, old: str) -> None:

@@ -4,13 +4,12 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from knowledge_update.documents.blocks import Block, Content, fold
+from knowledge_update.documents.blocks import Block, Content, fold, joined
 from knowledge_update.errors import DocumentError
 
 # pypdfium2 puts this where a word was broken at the end of a line.
 _BROKEN = re.compile("[\ufffe\u00ad\x02]\r?\n?")
 _SENTENCE_END = re.compile(r"[.!?。！？:：][\"”’)\]）】]*$")
-_HAN = re.compile(r"[\u3000-\u9fff\uff00-\uffef]")
 _HEADING_LENGTH = 80
 
 
@@ -75,15 +74,7 @@ def _blocks(lines: Sequence[str]) -> Iterator[Block]:
             continue
         group.append(line)
         if short and _SENTENCE_END.search(line):
-            yield Block("paragraph", _joined(group))
+            yield Block("paragraph", joined(group))
             group = []
     if group:
-        yield Block("paragraph", _joined(group))
-
-
-def _joined(lines: Sequence[str]) -> str:
-    text = ""
-    for line in lines:
-        together = not text or (_HAN.match(text[-1]) and _HAN.match(line[0]))
-        text += line if together else f" {line}"
-    return text
+        yield Block("paragraph", joined(group))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from knowledge_update.documents.blocks import Document, document_id
+from knowledge_update.documents.blocks import Document, document_id, title_of
 from knowledge_update.documents.formats import FORMATS
 from knowledge_update.documents.records import FIELDS, Fields, jsonl, table
 from knowledge_update.errors import DocumentError
@@ -93,7 +93,7 @@ def _read_file(path: Path, name: str, encoding: str | None, fields: Fields) -> I
     title, blocks = reader(data, encoding)
     if not any(block.kind != "heading" for block in blocks):
         raise DocumentError("has no text")
-    title = title or _title_of(path.stem)
+    title = title or title_of(path.stem)
     yield Document(document_id(data), path.stem, name, title, media_type, tuple(blocks))
 
 
@@ -109,10 +109,6 @@ def _distinct(documents: list[Document]) -> list[Document]:
         names.add(document.doc_id)
         by_id[document.id] = document
     return list(by_id.values())
-
-
-def _title_of(stem: str) -> str:
-    return stem.replace("-", " ").replace("_", " ").strip()
 
 
 def _kinds() -> str:

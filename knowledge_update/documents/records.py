@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from knowledge_update.documents.blocks import Block, Document, document_id, fold, row
+from knowledge_update.documents.blocks import Block, Document, document_id, fold, rows, title_of
 from knowledge_update.documents.text import decode
 from knowledge_update.errors import DocumentError
 
@@ -64,10 +64,8 @@ def table(data: bytes, stem: str, name: str, encoding: str | None, fields: Field
                 values = {fields.doc_id: f"{stem}-{number}", **record}
                 yield _document(values, json.dumps(values, sort_keys=True), name, "text/csv", fields)
         return
-    folded = [[fold(cell) for cell in cells] for cells in lines]
-    blocks = [row(cells, tuple(header)) for cells in folded[1:]] if len(folded) > 1 else [row(folded[0], ())]
-    title = stem.replace("-", " ").replace("_", " ").strip()
-    yield Document(document_id(data), stem, name, title, "text/csv", tuple(blocks))
+    blocks = tuple(rows([[fold(cell) for cell in cells] for cells in lines]))
+    yield Document(document_id(data), stem, name, title_of(stem), "text/csv", blocks)
 
 
 def _cells(text: str) -> list[list[str]]:

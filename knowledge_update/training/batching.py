@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from knowledge_update.config import TrainingConfig
 from knowledge_update.training.rows import Encoded
 
-# Measured (benchmarks/LOG.md): what a thousand questions learn in about three epochs, 300 learn in six or seven. What
+# Measured (benchmarks/LOG.md): what a thousand questions learn in two to three epochs, 300 learn in six or seven. What
 # matters is how often the optimizer steps; the steps a training needs grow with the root of its questions.
 EPOCHS, ENOUGH_ROWS, MOST_EPOCHS = 2.6, 1000, 20.0
 

@@ -71,7 +71,7 @@ def _written(
         yield from ((document, chunks, rules.write(document, chunks)) for document, chunks in documents)
     else:
         # Imported here: the client takes a second.
-        from knowledge_update.writing.prompted.asking import write
+        from knowledge_update.writing.prompted.collector import write
 
         yield from write(documents, config, ledger)
 

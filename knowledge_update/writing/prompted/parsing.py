@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from knowledge_update.documents.blocks import joined
+
 # The keys of JSON objects, and the labels of lines, under which models write a thing; the first is what is asked for.
 FACT = ("fact", "text", "statement", "事实", "陈述")
 QUOTE = ("quote", "evidence", "source", "原文", "引文", "依据")
@@ -30,7 +32,6 @@ _NUMBER = re.compile(
 )
 _BULLET = re.compile(r"[ \t]*(?:[-*+•·–—▪◦][ \t]+|[•·▪◦])")
 _FLAT_OBJECT = re.compile(r"""\{(?:[^{}'"]|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")*\}""")
-_HAN_END, _HAN_START = re.compile(r"[\u3000-\u9fff\uff00-\uffef]$"), re.compile(r"^[\u3000-\u9fff\uff00-\uffef]")
 
 
 @dataclass(frozen=True)
@@ -203,12 +204,12 @@ def _from_labels(text: str, first: Sequence[str], second: Sequence[str]) -> tupl
             ended = False
         elif not line.strip() or (marked and not line[marked.end() :].strip()):
             # What comes behind an empty line is the model talking, not the answer going on.
-            ended = not parts or bool(_joined(parts[-1][1]))
+            ended = not parts or bool(joined(parts[-1][1]))
         elif ended:
             stray.append(line)
         else:
             parts[-1][1].append(line)
-    found, lost = _paired([(kind, _joined(lines)) for kind, lines in parts], first, second)
+    found, lost = _paired([(kind, joined(lines)) for kind, lines in parts], first, second)
     return found, [*lost, *(f"beside the pairs: {_snippet(line)}" for line in stray if parts)]
 
 
@@ -264,7 +265,7 @@ def _items(text: str) -> tuple[list[str], list[str]]:
             beside.append(line)
         else:
             groups[-1].append(line)
-    return [_joined(group) for group in groups], [f"beside the list: {_snippet(line)}" for line in beside]
+    return [joined(group) for group in groups], [f"beside the list: {_snippet(line)}" for line in beside]
 
 
 def _numbers(lines: Sequence[str]) -> dict[int, int]:
@@ -281,15 +282,6 @@ def _numbers(lines: Sequence[str]) -> dict[int, int]:
             marks[at] = number.end()
             last = value
     return marks
-
-
-def _joined(lines: Sequence[str]) -> str:
-    """Lines that wrapped, as one: Chinese without a space between."""
-    text = ""
-    for line in (line.strip() for line in lines):
-        together = not text or not line or (_HAN_END.search(text) and _HAN_START.match(line))
-        text += line if together else f" {line}"
-    return text.strip()
 
 
 def _snippet(text: str) -> str:
