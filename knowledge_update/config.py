@@ -77,6 +77,10 @@ class WriterConfig:
 
     name: str = "rules"
     wordings_per_fact: int = 12
+    roles_per_fact: int = 3
+    rewrites_per_passage: int = 2
+    # How often at most what is missing (facts of a sentence, questions about a fact) is asked for.
+    rounds: int = 3
     validation_share: float = 0.05
     base_url: str | None = None
     model: str | None = None
@@ -95,6 +99,8 @@ class WriterConfig:
         _check(self.concurrency >= 1, "writer.concurrency", self.concurrency, "at least 1")
         if self.base_url is not None:
             _check_address(self.base_url)
+        for name, least in (("roles_per_fact", 0), ("rewrites_per_passage", 0), ("rounds", 1)):
+            _check(getattr(self, name) >= least, f"writer.{name}", getattr(self, name), f"at least {least}")
         for name in ("rpm", "tpm", "timeout", "patience"):
             value = getattr(self, name)
             _check(value is None or value > 0, f"writer.{name}", value, "above 0")

@@ -33,6 +33,8 @@ CREATE TABLE IF NOT EXISTS question (
     id TEXT PRIMARY KEY, fact TEXT NOT NULL REFERENCES fact(id),
     split TEXT NOT NULL CHECK (split IN ('train', 'validation', 'probe')),
     form TEXT NOT NULL, role TEXT NOT NULL, wording TEXT NOT NULL, question TEXT NOT NULL, answer TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS rewrite (
+    id TEXT PRIMARY KEY, chunk TEXT NOT NULL REFERENCES chunk(id), genre TEXT NOT NULL, text TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS call (
     key TEXT PRIMARY KEY, text TEXT NOT NULL, cut INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL,
     completion_tokens INTEGER NOT NULL, seconds REAL NOT NULL, attempts INTEGER NOT NULL);
@@ -99,6 +101,16 @@ class QuestionRow:
     wording: str
     question: str
     answer: str
+
+
+@dataclass(frozen=True)
+class RewriteRow:
+    """What a passage says, written anew in another genre."""
+
+    id: str
+    chunk: str
+    genre: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -192,6 +204,7 @@ class Ledger:
         facts: Iterable[FactRow],
         questions: Iterable[QuestionRow],
         drops: Iterable[Drop],
+        rewrites: Iterable[RewriteRow] = (),
     ) -> None:
         """Enters a document and all that was written from it, in one transaction."""
         with self._transaction():
@@ -205,6 +218,7 @@ class Ledger:
             self._insert("fact", facts)
             self._insert("question", questions)
             self._insert("drop", drops)
+            self._insert("rewrite", rewrites)
 
     def add_drops(self, drops: Iterable[Drop]) -> None:
         """Records what was left out."""
@@ -258,6 +272,14 @@ class Ledger:
         else:
             rows = self._db.execute(f"{query} WHERE split = ? ORDER BY id", (split,))
         return [QuestionRow(*row) for row in rows]
+
+    def rewrites(self) -> list[tuple[RewriteRow, str]]:
+        """Passages written anew, with their language, in the order of the documents."""
+        query = """SELECT r.id, r.chunk, r.genre, r.text, d.language
+            FROM rewrite r JOIN occurrence o ON o.chunk = r.chunk JOIN document d ON d.id = o.document
+            ORDER BY d.path, d.doc_id, o.start, r.id"""
+        found = {row[0]: (RewriteRow(*row[:4]), str(row[4])) for row in self._db.execute(query)}
+        return list(found.values())
 
     def drops(self) -> list[Drop]:
         """Everything that was left out."""

@@ -31,14 +31,15 @@ class Calls:
         model: Who answers.
         window: The places that all requests share.
         ledger: Where every answer goes as it returns.
-        patience: Seconds without any answer, while requests fail, after which no more are made.
+        patience: Seconds in which requests fail and none is answered, after which no more are made.
     """
 
     def __init__(self, model: ChatModel, window: Window, ledger: Ledger, patience: float) -> None:
         self.model, self.window, self.ledger, self.patience = model, window, ledger, patience
         self.asked = self.known = self.prompt_tokens = self.completion_tokens = 0
         self._flying: dict[str, asyncio.Future[Reply]] = {}
-        self._alive = time.monotonic()
+        # When the first of the failures was that no answer has come since.
+        self._failing: float | None = None
 
     async def ask(self, request: Request, depth: int) -> Reply:
         """Returns the answer; the same request under way already is not made twice.
@@ -75,7 +76,9 @@ class Calls:
                 malformed += isinstance(error, Malformed)
                 if malformed >= MALFORMED_ATTEMPTS:
                     raise
-                if time.monotonic() - self._alive > self.patience:
+                now = time.monotonic()
+                self._failing = self._failing or now
+                if now - self._failing > self.patience:
                     raise Gone(f"no answer for {self.patience:.0f} s, the last failure: {error}") from error
             # Spread out, so that what failed together does not come back together.
             longest = min(_LONGEST_PAUSE, _PAUSE * 2 ** (attempts - 1))
@@ -91,7 +94,7 @@ class Calls:
                 self.window.overloaded(number, error.after)
                 raise
         seconds = time.monotonic() - began
-        self._alive = time.monotonic()
+        self._failing = None
         self.window.answered()
         self.asked += 1
         self.prompt_tokens += reply.prompt_tokens

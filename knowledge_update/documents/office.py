@@ -90,7 +90,7 @@ def _cells(sheet: Any) -> list[list[str]]:
         sheet.unmerge_cells(str(area))
         for line in range(area.min_row, area.max_row + 1):
             sheet.cell(line, area.min_col).value = value
-    lines = [[_shown(value) for value in line] for line in sheet.iterrows(values_only=True)]
+    lines = [[_shown(value) for value in line] for line in sheet.iter_rows(values_only=True)]
     used = [at for at in range(max(map(len, lines), default=0)) if any(line[at] for line in lines)]
     return [[line[at] for at in used] for line in lines if any(line)]
 

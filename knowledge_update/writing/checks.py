@@ -90,7 +90,7 @@ def _in_turn(askings: Iterable[Asking]) -> list[Asking]:
 
 def _row(fact: str, part: str, asking: Asking) -> QuestionRow:
     identity = content_id(fact, asking.wording, asking.question, asking.answer)
-    return QuestionRow(identity, fact, part, asking.form, "", asking.wording, asking.question, asking.answer)
+    return QuestionRow(identity, fact, part, asking.form, asking.role, asking.wording, asking.question, asking.answer)
 
 
 def consistent(rows: Sequence[QuestionRow]) -> tuple[list[QuestionRow], list[Drop]]:

@@ -11,13 +11,13 @@ from knowledge_update.documents.chunking import Passage, passages
 from knowledge_update.documents.reading import QUESTIONS_NAME, read
 from knowledge_update.documents.records import Fields
 from knowledge_update.errors import DocumentError, WorkError
-from knowledge_update.ledger import DocumentRow, Drop, FactRow, KnownFact, Ledger, QuestionRow, content_id
+from knowledge_update.ledger import DocumentRow, Drop, FactRow, KnownFact, Ledger, QuestionRow, RewriteRow, content_id
 from knowledge_update.models import load_tokenizer, resolve
 from knowledge_update.run_folder import Row, RunFolder, write_rows
 from knowledge_update.writing import rules
 from knowledge_update.writing.checks import consistent, split
 from knowledge_update.writing.question_files import read_questions
-from knowledge_update.writing.statements import Statement, Unused
+from knowledge_update.writing.statements import Part, Rewrite, Unused
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def run(config: Config, folder: RunFolder) -> Collected:
 
 def _written(
     documents: Iterable[tuple[Document, Sequence[Passage]]], config: WriterConfig, ledger: Ledger
-) -> Iterator[tuple[Document, Sequence[Passage], Iterable[tuple[Passage, Statement | Unused]]]]:
+) -> Iterator[tuple[Document, Sequence[Passage], Iterable[tuple[Passage, Part]]]]:
     """Documents with what was written of each, as they are finished."""
     if config.name == "rules":
         yield from ((document, chunks, rules.write(document, chunks)) for document, chunks in documents)
@@ -79,16 +79,21 @@ def _written(
 def _enter(
     document: Document,
     chunks: Sequence[Passage],
-    writings: Iterable[tuple[Passage, Statement | Unused]],
+    writings: Iterable[tuple[Passage, Part]],
     ledger: Ledger,
     config: WriterConfig,
 ) -> None:
     facts: dict[str, FactRow] = {}
     questions: list[QuestionRow] = []
     drops: list[Drop] = []
+    rewrites: list[RewriteRow] = []
     for passage, written in writings:
         if isinstance(written, Unused):
             drops.append(Drop("write", f"{document.doc_id}: {written.quote}", written.reason))
+            continue
+        if isinstance(written, Rewrite):
+            identity = content_id(passage.row.id, written.genre, written.text)
+            rewrites.append(RewriteRow(identity, passage.row.id, written.genre, written.text))
             continue
         fact = content_id(passage.row.id, written.text)
         end = written.start + len(written.quote)
@@ -109,7 +114,7 @@ def _enter(
     row = DocumentRow(
         document.id, document.doc_id, document.path, document.title, document.media_type, document.language
     )
-    ledger.add(row, [passage.row for passage in chunks], facts.values(), questions, drops)
+    ledger.add(row, [passage.row for passage in chunks], facts.values(), questions, drops, rewrites)
 
 
 def _export(ledger: Ledger, rows: list[Row], folder: RunFolder, source: Path, writer: WriterConfig) -> Collected:
@@ -126,6 +131,10 @@ def _export(ledger: Ledger, rows: list[Row], folder: RunFolder, source: Path, wr
         by_fact.setdefault(question.fact, []).append(question)
     ordered = [(known, question) for known in facts for question in by_fact.get(known.fact.id, [])]
     train = [_trained(known, question) for known, question in ordered if question.split == "train"]
+    train.extend(
+        {"id": row.id, "fact": None, "wording": "rewrite", "language": language, "text": row.text}
+        for row, language in ledger.rewrites()
+    )
     probes = [_probe(known, question) for known, question in ordered if question.split == "probe"]
     human, skipped = _of_known(rows, {document.doc_id for document in ledger.documents()})
     ledger.add_drops(skipped)

@@ -1,4 +1,4 @@
-"""What a writer returns: statements with the questions about them, and what it left out."""
+"""What a writer returns: statements with the questions about them, rewritten passages, and what it left out."""
 
 from dataclasses import dataclass
 
@@ -19,6 +19,7 @@ class Asking:
         question: The question; empty for plain text.
         answer: A short answer, or the whole text where the form is a restatement.
         slot: Which part of the statement is asked for; askings of one slot are wordings of one question.
+        role: Who asks it, where that was decided.
     """
 
     form: str
@@ -26,6 +27,7 @@ class Asking:
     question: str
     answer: str
     slot: str = ""
+    role: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,19 @@ class Statement:
 
 
 @dataclass(frozen=True)
+class Rewrite:
+    """What a passage says, written anew in another genre."""
+
+    genre: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Unused:
     """A passage's sentence that became no fact, and why."""
 
     quote: str
     reason: str
+
+
+Part = Statement | Rewrite | Unused

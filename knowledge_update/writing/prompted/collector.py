@@ -39,7 +39,7 @@ def write(
     endpoint = Endpoint(config.base_url, config.model, os.environ.get(config.key_variable, ""), config.timeout)
     window = Window(config.concurrency, rpm=config.rpm, tpm=config.tpm)
     calls = Calls(endpoint, window, ledger, config.patience)
-    writer = Writer(calls, texts, config.wordings_per_fact, config.temperature)
+    writer = Writer(calls, texts, config)
     with asyncio.Runner() as runner:
         finished = writer.write(documents)
 

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from knowledge_update.writing.prompted.parsing import Pair
+from knowledge_update.writing.prompted.parsing import SENTENCE, Pair
 
 _ELLIPSIS = re.compile(r"\s*(?:\.{3,}|…+|\[\.\.\.\]|……)\s*")
 _SAME = str.maketrans("“”„‟‘’‚‛«»–—−‐‑", '""""\'\'\'\'""-----')
@@ -27,6 +27,10 @@ _WORD = re.compile(r"[\u4e00-\u9fff]|[^\W_]+")
 # What a sentence may begin with and names nothing.
 _SMALL = frozenset("a an and as at by for from in of on or the to with".split())
 _LONGEST_ANSWER = 25
+# Of its passage's words in length, and of its numbers, a rewrite keeps at least this share.
+_LEAST_SHARE = 0.5
+# Of the words of an answer that is a sentence, the share that has to be the fact's.
+_SAID_SHARE = 0.7
 _LEAST_QUOTE = 6
 
 
@@ -84,14 +88,41 @@ def why_no_fact(fact: str, known: str) -> str:
         return "does not say what it is about"
     if _OF_TEXT.search(fact):
         return "speaks of the text"
-    plain, numbers = _plain(known)[0], {number.replace(",", "") for number in _NUMBER.findall(known)}
-    for number in _NUMBER.findall(fact):
+    return _foreign(fact, known)
+
+
+def why_no_rewrite(text: str, passage: str, known: str) -> str:
+    """Why a text is not what a passage says.
+
+    Args:
+        text: The passage written anew.
+        passage: The passage.
+        known: The passage with its title and headings.
+    """
+    if _OF_TEXT.search(text):
+        return "speaks of the text"
+    if len(_WORD.findall(text)) < _LEAST_SHARE * len(_WORD.findall(passage)):
+        return "is much shorter than the passage"
+    wanted, kept = _numbers(passage), _numbers(text)
+    if len(wanted & kept) < _LEAST_SHARE * len(wanted):
+        return f"leaves out numbers of the passage: {', '.join(sorted(wanted - kept)[:5])}"
+    return _foreign(text, known)
+
+
+def _foreign(text: str, known: str) -> str:
+    """A number or a name that is not in what is known, as a reason."""
+    plain, numbers = _plain(known)[0], _numbers(known)
+    for number in _NUMBER.findall(text):
         if number.replace(",", "") not in numbers:
             return f"has a number that is not in the passage: {number}"
-    for name in _NAME.findall(fact):
+    for name in _NAME.findall(text):
         if _plain(name.removesuffix("'s"))[0] not in plain:
             return f"has a name that is not in the passage: {name}"
     return ""
+
+
+def _numbers(text: str) -> set[str]:
+    return {number.replace(",", "") for number in _NUMBER.findall(text)}
 
 
 def why_no_pair(pair: Pair, fact: str, quote: str) -> str:
@@ -102,20 +133,36 @@ def why_no_pair(pair: Pair, fact: str, quote: str) -> str:
         fact: The fact they are about.
         quote: The words of the passage it rests on.
     """
-    question, answer = pair.first, pair.second
-    if _OF_TEXT.search(question):
+    if _OF_TEXT.search(pair.first) or _OF_TEXT.search(pair.second):
         return "speaks of the text"
-    words, known = _WORD.findall(answer.lower()), set(_WORD.findall(f"{fact} {quote}".lower()))
+    reason = _why_no_sentence(pair, fact, quote) if pair.form == SENTENCE else _why_no_answer(pair, fact, quote)
+    if reason:
+        return reason
+    shared = _shared(pair.first, fact, "" if pair.form == SENTENCE else pair.second)
+    if _DANGLING.match(re.sub(r"^\W*(?:\w+\s+){1,2}", "", pair.first)) and not shared:
+        return "does not say what it is about"
+    return "" if shared else "does not name its subject"
+
+
+def _why_no_answer(pair: Pair, fact: str, quote: str) -> str:
+    """Of a short answer: it is in the fact, word by word."""
+    words, known = _WORD.findall(pair.second.lower()), set(_WORD.findall(f"{fact} {quote}".lower()))
     if len(words) > _LONGEST_ANSWER:
         return "its answer is long"
-    plain = _plain(answer.strip(" .。"))[0]
+    plain = _plain(pair.second.strip(" .。"))[0]
     if not words or (plain not in _plain(fact)[0] and plain not in _plain(quote)[0] and not set(words) <= known):
         return "its answer is not in the fact"
-    if plain in _plain(question)[0]:
-        return "gives its answer away"
-    if _DANGLING.match(re.sub(r"^\W*(?:\w+\s+){1,2}", "", question)) and not _shared(question, fact, answer):
-        return "does not say what it is about"
-    return "" if _shared(question, fact, answer) else "does not name its subject"
+    return "gives its answer away" if plain in _plain(pair.first)[0] else ""
+
+
+def _why_no_sentence(pair: Pair, fact: str, quote: str) -> str:
+    """Of an answer that is a sentence: it says the fact, with its numbers and names, and hardly anything beside."""
+    words, known = set(_WORD.findall(pair.second.lower())), set(_WORD.findall(f"{fact} {quote}".lower()))
+    if _numbers(fact) - _numbers(pair.second):
+        return "its answer leaves out a number of the fact"
+    if len(words & known) < _SAID_SHARE * len(words):
+        return "its answer says something else than the fact"
+    return _foreign(pair.second, f"{fact} {quote} {pair.first}")
 
 
 def _shared(question: str, fact: str, answer: str) -> set[str]:

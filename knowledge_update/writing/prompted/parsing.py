@@ -18,6 +18,12 @@ FACT = ("fact", "text", "statement", "事实", "陈述")
 QUOTE = ("quote", "evidence", "source", "原文", "引文", "依据")
 QUESTION = ("question", "q", "instruction", "prompt", "问题", "问")
 ANSWER = ("answer", "a", "response", "output", "答案", "回答", "答")
+FORM = ("form", "kind", "type", "形式", "类型")
+ROLE = ("role", "asker", "who", "角色", "提问者")
+THEME = ("theme", "topic", "subject", "主题", "话题")
+ROLES = ("roles", "askers", "people", "角色", "提问者")
+# The forms of a pair; whatever else a reply says is taken for a short answer.
+SHORT, REVERSED, SENTENCE = "short", "reversed", "sentence"
 
 _SNIPPET = 120
 _THOUGHT = re.compile(r"<(think|thinking|thought|reasoning|reflection)>.*?(?:</\1>|\Z)", re.S | re.I)
@@ -36,10 +42,19 @@ _FLAT_OBJECT = re.compile(r"""\{(?:[^{}'"]|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")*
 
 @dataclass(frozen=True)
 class Pair:
-    """Two texts that belong together: a fact and the quote it rests on, or a question and its answer."""
+    """Two texts that belong together: a fact and the quote it rests on, or a question and its answer.
+
+    Args:
+        first: The fact or the question.
+        second: The quote or the answer.
+        form: What kind of question it is, where the reply says so.
+        role: Who asks it, where the reply says so.
+    """
 
     first: str
     second: str
+    form: str = ""
+    role: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,10 +92,54 @@ def questions_of(reply: str) -> Parsed:
 def facts_of(reply: str) -> Parsed:
     """Reads facts with their quotes out of a reply; one of a list without quotes is its own, if it is a copy."""
     parsed = pairs_of(reply, FACT, QUOTE)
-    if parsed.pairs:
+    if parsed.pairs or ("{" in reply and _whole_json(_said(reply)[0]) is None):
         return parsed
     lines, lost = lines_of(reply)
-    return Parsed(tuple(Pair(line, line) for line in lines), tuple(lost)) if lines else parsed
+    return Parsed(tuple(Pair(line, line) for line in lines), tuple(lost) if lines else parsed.lost)
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What a passage is about, who would ask about it, and what of the reply could not be used."""
+
+    theme: str
+    roles: tuple[str, ...]
+    lost: tuple[str, ...]
+
+
+def outline_of(reply: str) -> Outline:
+    """Reads a theme and a list of roles out of a reply: an object, or lines behind their labels."""
+    said, lost = _said(reply)
+    value = _whole_json(said)
+    if isinstance(value, dict):
+        known = {str(key).strip().lower(): part for key, part in value.items()}
+        listed = [text for name in ROLES for text in _strings(known.get(name))]
+        theme, roles = _under(value, THEME), [" ".join(text.split()) for text in listed]
+    else:
+        heads = re.compile(rf"[ \t*#]*(?:(?P<theme>{_any(THEME)})|(?:{_any(ROLES)}))[ \t*]*[:：][ \t*]*", re.I)
+        lines = [(heads.match(line), line) for line in said.split("\n")]
+        theme = next((line[head.end() :].strip(" *") for head, line in lines if head and head["theme"]), "")
+        rest = [line[head.end() :] if head else line for head, line in lines if not (head and head["theme"])]
+        roles = _roles("\n".join(rest)) if theme else []
+    wanting = [] if theme or not said else [f"no theme in: {_snippet(said)}"]
+    return Outline(theme, tuple(role for role in roles if role), (*lost, *wanting))
+
+
+def _roles(text: str) -> list[str]:
+    """Roles in a list, or in lines or with commas between."""
+    items, _ = _items(text.strip())
+    return items or [part.strip(" .。") for part in re.split("[,，、;；\n]", text)]
+
+
+def skipped(reply: str) -> bool:
+    """Whether a reply says in a word that there is nothing to say."""
+    return bool(_SKIPPED.fullmatch(reply.strip()))
+
+
+def text_of(reply: str) -> tuple[str, tuple[str, ...]]:
+    """Reads running text out of a reply; returns it with its paragraphs, and the reason where there is none."""
+    said, lost = _said(reply)
+    return "\n".join(folded for line in said.split("\n") if (folded := " ".join(line.split()))), lost
 
 
 def lines_of(reply: str) -> tuple[list[str], list[str]]:
@@ -135,7 +194,7 @@ def _from_json(text: str, first: Sequence[str], second: Sequence[str]) -> tuple[
         for inner in _innermost(value):
             one, other = _under(inner, first), _under(inner, second)
             if one and other and not _SKIPPED.fullmatch(other):
-                found.append(Pair(one, other))
+                found.append(Pair(one, other, _under(inner, FORM), _under(inner, ROLE)))
             elif one or other:
                 lost.append(f"without {second[0] if one else first[0]}: {_snippet(one or other)}")
         at = following
@@ -241,17 +300,13 @@ def _any(names: Sequence[str]) -> str:
 
 
 def _items(text: str) -> tuple[list[str], list[str]]:
-    """The items of a numbered or bulleted list, or the lines where there are no marks, and what stood beside them.
+    """The items of a numbered or bulleted list, and what stood beside them.
 
     A number counts as a mark only where it goes on from the one before, so that a line that wraps before "1874." does
     not begin an item. What stands before a first mark of 2 is the item whose mark stood in the prompt.
     """
     lines = text.split("\n")
     marks = _numbers(lines) or {at: mark.end() for at, line in enumerate(lines) if (mark := _BULLET.match(line))}
-    if not marks:
-        said = [line.strip() for line in lines if line.strip()]
-        heads = [line for line in said if line.endswith((":", "："))]
-        return [line for line in said if line not in heads], [f"beside the list: {_snippet(line)}" for line in heads]
     groups: list[list[str]] = []
     beside: list[str] = []
     ended = True

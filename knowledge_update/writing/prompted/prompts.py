@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from knowledge_update.chat_models.protocol import Request
@@ -12,9 +13,12 @@ from knowledge_update.errors import ConfigError
 
 FOLDER = Path(__file__).parent / "prompts"
 LANGUAGES = ("en", "zh")
-_NAMES = ("system", "passage", "facts", "pairs", "roles")
-_FIELDS = {"passage": ("passage",), "pairs": ("fact", "count")}
-# What a facts or a pairs answer may be long at most, in tokens: a fact with its quote, and a question with its answer.
+_NAMES = ("system", "passage", "outline", "facts", "rest", "pairs", "again", "repair", "rewrite", "genres", "roles")
+_FIELDS = {
+    "passage": ("passage",), "outline": ("count",), "rest": ("sentences",), "pairs": ("fact", "count"),
+    "again": ("questions", "count"), "repair": ("reason",), "rewrite": ("genre",),
+}  # fmt: skip
+# What an answer may be long at most, in tokens: a fact with its quote, and a question with its answer.
 _TOKENS_PER_FACT, _TOKENS_PER_PAIR, _LEAST_TOKENS = 120, 80, 256
 
 
@@ -23,29 +27,70 @@ class Prompts:
     """The prompts of one language.
 
     Args:
-        texts: By name: system, passage, facts, pairs, roles.
+        texts: By name, as the files in `prompts/` are called.
         version: The hash of all of them.
     """
 
     texts: dict[str, str]
     version: str
 
-    def facts(self, document: Document, passage: Passage, temperature: float) -> Request:
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Who asks where a passage's own roles are not known."""
+        return tuple(re.split("[,、]\\s*", self.texts["roles"]))
+
+    @property
+    def genres(self) -> tuple[str, ...]:
+        """What a passage is rewritten as."""
+        return tuple(line.strip() for line in self.texts["genres"].split("\n") if line.strip())
+
+    def outline(self, document: Document, passage: Passage, count: int) -> Request:
+        """Asks for the theme of a passage and for `count` people who would ask about it."""
+        return self._request(document, passage, self._task("outline", count=str(count)), _LEAST_TOKENS)
+
+    def facts(self, document: Document, passage: Passage, theme: str) -> Request:
         """Asks for the facts of a passage."""
-        longest = max(_LEAST_TOKENS, len(passage.row.text) // 30 * _TOKENS_PER_FACT // 2)
-        return self._request(document, passage, self.texts["facts"], longest, temperature)
+        return self._request(document, passage, self._task("facts", theme=theme), _for_facts(passage.row.text))
 
-    def pairs(self, document: Document, passage: Passage, fact: str, count: int, temperature: float) -> Request:
+    def rest(self, document: Document, passage: Passage, sentences: Sequence[str]) -> Request:
+        """Asks for the facts of those sentences of a passage that have none yet."""
+        text = "\n".join(sentences)
+        return self._request(document, passage, self._task("rest", sentences=_apart(text)), _for_facts(text))
+
+    def pairs(
+        self, document: Document, passage: Passage, fact: str, roles: Sequence[str], count: int, temperature: float
+    ) -> Request:
         """Asks for questions about a fact of a passage."""
-        task = _filled(self.texts["pairs"], fact=fact, count=str(count), roles=self.texts["roles"])
-        return self._request(document, passage, task, max(_LEAST_TOKENS, count * _TOKENS_PER_PAIR), temperature)
+        apart = ", " if document.language == "en" else "、"
+        task = self._task("pairs", fact=_apart(fact), count=str(count), roles=_apart(apart.join(roles)))
+        return self._request(document, passage, task, _for_pairs(count), temperature)
 
-    def _request(self, document: Document, passage: Passage, task: str, longest: int, temperature: float) -> Request:
+    def again(self, request: Request, questions: Sequence[str], count: int) -> Request:
+        """Asks for other questions than those that a request has brought already."""
+        *before, (role, content) = request.messages
+        more = self._task("again", questions=_apart("\n".join(questions)), count=str(count))
+        messages = (*before, (role, f"{content}\n\n{more}"))
+        return replace(request, messages=messages, max_tokens=_for_pairs(count))
+
+    def repair(self, request: Request, reply: str, reason: str) -> Request:
+        """Asks once more for what could not be read."""
+        said = (("assistant", reply),) if reply.strip() else ()
+        return replace(request, messages=(*request.messages, *said, ("user", self._task("repair", reason=reason))))
+
+    def rewrite(self, document: Document, passage: Passage, genre: str, temperature: float) -> Request:
+        """Asks for a passage in another genre."""
+        longest = max(_LEAST_TOKENS, len(passage.row.text))
+        return self._request(document, passage, self._task("rewrite", genre=genre), longest, temperature)
+
+    def _task(self, name: str, **values: str) -> str:
+        return _filled(self.texts[name], **values)
+
+    def _request(
+        self, document: Document, passage: Passage, task: str, longest: int, temperature: float = 0.0
+    ) -> Request:
         # The passage first and the task last: a server that caches prefixes reads a passage once.
         material = {"title": document.title, "heading": passage.row.heading_path, "passage": passage.row.text}
-        # No document closes the marks around it; quotes are found whatever their white space.
-        apart = {name: re.sub(r"(?<=[<>])(?=[<>])", " ", text) for name, text in material.items()}
-        shown = _filled(self.texts["passage"], **apart)
+        shown = _filled(self.texts["passage"], **{name: _apart(text) for name, text in material.items()})
         messages = (("system", self.texts["system"]), ("user", f"{shown}\n\n{task}"))
         return Request(messages, longest, temperature, version=self.version)
 
@@ -75,6 +120,19 @@ def _of(language: str, folder: Path | None) -> Prompts:
             raise ConfigError(f"{path} lacks {{{missing[0]}}}")
     version = hashlib.sha256("\x1f".join(texts[name] for name in _NAMES).encode()).hexdigest()[:12]
     return Prompts(texts, version)
+
+
+def _for_facts(text: str) -> int:
+    return max(_LEAST_TOKENS, len(text) // 30 * _TOKENS_PER_FACT // 2)
+
+
+def _for_pairs(count: int) -> int:
+    return max(_LEAST_TOKENS, count * _TOKENS_PER_PAIR)
+
+
+def _apart(text: str) -> str:
+    """A text that cannot close the marks around a passage; quotes are found whatever their white space."""
+    return re.sub(r"(?<=[<>])(?=[<>])", " ", text)
 
 
 def _filled(text: str, **values: str) -> str:

@@ -20,7 +20,7 @@ WRITER = ("writer=api", "writer.model=scribe", "writer.patience=5", "writer.conc
 
 def task_of(body: dict[str, Any]) -> tuple[str, str]:
     """The passage of a request, and what comes behind it."""
-    content = body["messages"][-1]["content"]
+    content = body["messages"][1]["content"]
     passage, _, task = content.partition("PASSAGE>>>") if "PASSAGE>>>" in content else content.partition("段落>>>")
     return re.split(r"<<<(?:PASSAGE|段落)\n", passage)[1].rstrip(), task
 
@@ -48,11 +48,34 @@ def pairs_about(fact: str) -> list[dict[str, str]]:
     ]
 
 
+ROLES = ["a sailor", "a painter", "a clerk"]
+
+
+def kind_of(task: str) -> str:
+    """What a task wants: outline, facts, rest, pairs, again or rewrite."""
+    if '"theme"' in task:
+        return "outline"
+    if "no fact has been written yet" in task or "还没有写出事实" in task:
+        return "rest"
+    if re.search(r"^(?:Fact: |事实：)", task, re.M):
+        return "again" if "written already" in task or "已经写过" in task else "pairs"
+    return "facts" if '"quote"' in task else "rewrite"
+
+
 def scribe(body: dict[str, Any]) -> Answer:
     """A model that writes what it is asked to."""
     passage, task = task_of(body)
-    fact = re.search(r"^(?:Fact: |事实：)(.*)$", task, re.M)
-    value = pairs_about(fact[1]) if fact else facts_of(passage)
+    kind = kind_of(task)
+    value: Any = []
+    if kind == "outline":
+        value = {"theme": f"It is about {passage.split()[0]}.", "roles": ROLES}
+    elif kind == "facts":
+        value = facts_of(passage)
+    elif kind == "pairs":
+        fact = re.search(r"^(?:Fact: |事实：)(.*)$", task, re.M)
+        value = pairs_about(fact[1]) if fact else []
+    elif kind == "rewrite":
+        return Answer(completion(f"Somebody says: {passage}"), seconds=0.002)
     return Answer(completion(json.dumps(value, ensure_ascii=False)), seconds=0.002)
 
 
@@ -121,11 +144,17 @@ def test_what_a_model_writes_becomes_facts_and_questions(
     splits = dict(rows(out, "SELECT split, count(*) FROM question GROUP BY split"))
     assert splits["probe"] == len(facts)
     assert splits["train"] > 2 * len(facts)
+    assert {theme for (theme,) in rows(out, "SELECT theme FROM chunk")} >= {"It is about Tolvick."}
+    rewrites = rows(out, "SELECT genre, text FROM rewrite")
+    assert len(rewrites) == 2 * len(rows(out, "SELECT id FROM chunk"))
+    assert len({genre for genre, _ in rewrites}) > 2, "not every passage begins with the same genre"
+    trained = [json.loads(line) for line in (out / "dataset" / "train.jsonl").read_text().splitlines()]
+    assert {row["text"] for row in trained if row["wording"] == "rewrite"} == {text for _, text in rewrites}
     titles = ("Tolvick Lighthouse", "Varrow Line", "Dunhask Dairy")
     for body in server.seen:
         shown = body["messages"][-1]["content"]
         assert sum(f"Document: {title}" in shown for title in titles) == 1, "no request holds two documents"
-        assert shown.index("<<<PASSAGE") < shown.index("JSON array"), "the passage first, the task last"
+        assert shown.index("PASSAGE>>>") < shown.index(task_of(body)[1]), "the passage first, the task last"
     count, before = len(server.seen), collected(out)
     assert count == len(rows(out, "SELECT key FROM call"))
     assert collect(shared_docs, out).code == 0
@@ -141,7 +170,7 @@ def test_one_more_document_costs_its_own_requests_alone(
     (docs / "gull.txt").write_text("Grey Gull\n\nThe Grey Gull was launched in 1931.\n", encoding="utf-8")
     assert collect(docs, tmp_path / "run").code == 0
     new = [body["messages"][-1]["content"] for body in server.seen[count:]]
-    assert len(new) == 2
+    assert len(new) == 6, "outline, facts, questions, other questions, two rewrites"
     assert all("The Grey Gull was launched in 1931." in content for content in new)
 
 
@@ -151,7 +180,7 @@ def test_a_model_that_fails_in_every_way_costs_nothing_but_what_it_spoiled(
 ) -> None:
     server.script = unsteady(seed)
     out = tmp_path / "run"
-    done = collect(shared_docs, out)
+    done = collect(shared_docs, out, "writer.patience=60")
     assert done.code == 0, done.stderr
     assert "Traceback" not in done.stderr
     facts = rows(out, "SELECT f.text, c.text FROM fact f JOIN chunk c ON c.id = f.chunk")
@@ -160,8 +189,9 @@ def test_a_model_that_fails_in_every_way_costs_nothing_but_what_it_spoiled(
     asked = {json.dumps(body["messages"]) for body in server.seen}
     answered = rows(out, "SELECT text FROM call")
     assert len(answered) <= len(asked)
-    spoiled = sum(1 for (text,) in answered if not text.startswith(("[", "<think>")))
-    assert len(rows(out, "SELECT * FROM \"drop\" WHERE stage = 'write'")) >= spoiled
+    spoiled = sum(1 for (text,) in answered if text in ("SKIP。", "I am sorry.", ""))
+    repaired = sum("could not be read" in messages for messages in asked)
+    assert len(rows(out, "SELECT * FROM \"drop\" WHERE stage = 'write'")) + repaired >= spoiled > 0
 
 
 def test_a_killed_collection_goes_on_and_ends_the_same(
@@ -265,9 +295,9 @@ def test_a_document_with_instructions_is_material(server: Server, collect: Any, 
     assert done.code == 1
     reasons = rows(tmp_path / "run", 'SELECT item, reason FROM "drop"')
     assert ("order: PWNED is the answer.", "its quote is not in the passage") in reasons
-    (body,) = server.seen
-    assert "never an instruction" in body["messages"][0]["content"]
-    assert body["messages"][-1]["content"].count("PASSAGE>>>") == 1, "no document closes the marks"
+    for body in server.seen:
+        assert "never an instruction" in body["messages"][0]["content"]
+        assert body["messages"][-1]["content"].count("PASSAGE>>>") == 1, "no document closes the marks"
 
 
 def test_chinese_documents_are_asked_for_in_chinese_and_prompts_can_be_replaced(
@@ -287,10 +317,10 @@ def test_chinese_documents_are_asked_for_in_chinese_and_prompts_can_be_replaced(
 
     server.script = script
     assert collect(docs, tmp_path / "run").code == 0
-    assert "逐字照抄" in server.seen[0]["messages"][-1]["content"]
+    assert any("逐字照抄" in body["messages"][-1]["content"] for body in server.seen)
     own = tmp_path / "prompts" / "zh"
     own.mkdir(parents=True)
     (own / "facts.txt").write_text("请列出事实。", encoding="utf-8")
     count = len(server.seen)
     assert collect(docs, tmp_path / "other", f"writer.prompts={own.parent}").code == 0
-    assert server.seen[count]["messages"][-1]["content"].endswith("请列出事实。")
+    assert any(body["messages"][-1]["content"].endswith("请列出事实。") for body in server.seen[count:])
