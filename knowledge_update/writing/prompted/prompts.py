@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from knowledge_update.chat_models.protocol import Request
+from knowledge_update.chat_models.structure import list_of
 from knowledge_update.documents.blocks import Document
 from knowledge_update.documents.chunking import Passage
 from knowledge_update.errors import ConfigError
@@ -16,6 +17,8 @@ _NAMES = ("system", "passage", "facts", "pairs", "roles")
 _FIELDS = {"passage": ("passage",), "pairs": ("fact", "count")}
 # What a facts or a pairs answer may be long at most, in tokens: a fact with its quote, and a question with its answer.
 _TOKENS_PER_FACT, _TOKENS_PER_PAIR, _LEAST_TOKENS = 120, 80, 256
+# What answers are where a server can hold its model to it; the prompts ask for the same in words.
+FACTS, PAIRS = list_of("fact", "quote"), list_of("question", "answer")
 
 
 @dataclass(frozen=True)
@@ -33,21 +36,24 @@ class Prompts:
     def facts(self, document: Document, passage: Passage, temperature: float) -> Request:
         """Asks for the facts of a passage."""
         longest = max(_LEAST_TOKENS, len(passage.row.text) // 30 * _TOKENS_PER_FACT // 2)
-        return self._request(document, passage, self.texts["facts"], longest, temperature)
+        return self._request(document, passage, self.texts["facts"], longest, temperature, FACTS)
 
     def pairs(self, document: Document, passage: Passage, fact: str, count: int, temperature: float) -> Request:
         """Asks for questions about a fact of a passage."""
         task = _filled(self.texts["pairs"], fact=fact, count=str(count), roles=self.texts["roles"])
-        return self._request(document, passage, task, max(_LEAST_TOKENS, count * _TOKENS_PER_PAIR), temperature)
+        longest = max(_LEAST_TOKENS, count * _TOKENS_PER_PAIR)
+        return self._request(document, passage, task, longest, temperature, PAIRS)
 
-    def _request(self, document: Document, passage: Passage, task: str, longest: int, temperature: float) -> Request:
+    def _request(
+        self, document: Document, passage: Passage, task: str, longest: int, temperature: float, schema: str
+    ) -> Request:
         # The passage first and the task last: a server that caches prefixes reads a passage once.
         material = {"title": document.title, "heading": passage.row.heading_path, "passage": passage.row.text}
         # No document closes the marks around it; quotes are found whatever their white space.
         apart = {name: re.sub(r"(?<=[<>])(?=[<>])", " ", text) for name, text in material.items()}
         shown = _filled(self.texts["passage"], **apart)
         messages = (("system", self.texts["system"]), ("user", f"{shown}\n\n{task}"))
-        return Request(messages, longest, temperature, version=self.version)
+        return Request(messages, longest, temperature, schema, self.version)
 
 
 def load(folder: Path | None) -> dict[str, Prompts]:
