@@ -36,7 +36,7 @@ class Structured:
     def __init__(self, model: ChatModel, mode: str = "auto") -> None:
         self.model = model
         self._able: bool | None = {"on": True, "off": False}.get(mode)
-        self._trying = asyncio.Lock()
+        self._trying: asyncio.Task[bool] | None = None
 
     @property
     def name(self) -> str:
@@ -58,15 +58,24 @@ class Structured:
         await self.model.close()
 
     async def _is_able(self) -> bool:
-        async with self._trying:
-            if self._able is None:
-                self._able = await self._tried()
-        return self._able
+        if self._able is not None:
+            return self._able
+        if self._trying is None:
+            self._trying = asyncio.create_task(self._tried())
+            self._trying.add_done_callback(self._note)
+        # Who waits may give up; the others still want to know.
+        return await asyncio.shield(self._trying)
+
+    def _note(self, trying: asyncio.Task[bool]) -> None:
+        self._trying = None
+        if not trying.cancelled() and trying.exception() is None:
+            self._able = trying.result()
 
     async def _tried(self) -> bool:
         """Whether the server makes its model say what no model would.
 
-        What tells nothing of schemas (no connection, an overload, a wrong key) fails the request that waits.
+        What tells nothing of schemas (no connection, an overload, a wrong key) fails the requests that wait; the next
+        one tries again.
         """
         forced = {"type": "array", "minItems": 1, "maxItems": 1, "items": _object({"word": {"enum": [_WORD]}})}
         schema = json.dumps(_object({_FIELD: forced}))

@@ -51,13 +51,16 @@ def garbling(body: dict[str, Any]) -> Answer:
 
 @pytest.fixture
 def ask(server: Server) -> Callable[..., list[Any]]:
-    """`ask(requests, mode)` asks all at once; failures are returned."""
+    """`ask(requests, mode)` asks all at once; failures are returned. Further lists are asked one after another."""
 
-    def run(requests: Sequence[Request], mode: str = "auto") -> list[Any]:
+    def run(requests: Sequence[Request], mode: str = "auto", *later: Sequence[Request]) -> list[Any]:
         async def go() -> list[Any]:
             model = Structured(Endpoint(server.url, "writer", timeout=5), mode)
             try:
-                return await asyncio.gather(*(model.ask(one) for one in requests), return_exceptions=True)
+                replies = []
+                for some in (requests, *later):
+                    replies += await asyncio.gather(*(model.ask(one) for one in some), return_exceptions=True)
+                return replies
             finally:
                 await model.close()
 
@@ -101,9 +104,9 @@ def test_a_server_that_could_not_be_tried_is_tried_again(
 ) -> None:
     failures = [Answer({"error": {"message": "no"}}, status)]
     server.script = lambda body: failures.pop() if failures else obeying(body)
-    first, second = ask([WANTED, WANTED])
-    assert isinstance(first, kind)
-    assert json.loads(second.text) == [{"question": "something", "answer": "something"}]
+    first, second, third = ask([WANTED, WANTED], "auto", [WANTED])
+    assert isinstance(first, kind) and first is second, "who waits is told at once"
+    assert json.loads(third.text) == [{"question": "something", "answer": "something"}]
     assert len(server.seen) == 3
 
 
