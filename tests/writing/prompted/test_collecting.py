@@ -370,14 +370,3 @@ def test_a_model_in_this_process_answers_every_request(
     assert len(rows(tmp_path / "run", "SELECT * FROM \"drop\" WHERE stage = 'write'")) >= len(chunks)
     assert run_kupdate(*words, "reader.chunk_tokens=64", "reader.limit=2", "model.dtype=float32").code == 1
     assert rows(tmp_path / "run", "SELECT prompt_tokens, completion_tokens FROM call") == calls
-
-
-@pytest.mark.parametrize("structured", ["auto", "off"])
-def test_a_wrong_key_that_many_requests_meet_is_told_once(
-    server: Server, collect: Any, shared_docs: Path, tmp_path: Path, structured: str
-) -> None:
-    server.script = lambda _: Answer({"error": {"message": "bad key"}}, 401, seconds=0.05)
-    done = collect(shared_docs, tmp_path / "run", "reader.chunk_tokens=32", f"writer.structured={structured}")
-    assert done.code == 2
-    told = f"writer=api, writer.base_url={server.url}, writer.model=scribe: the server refuses this key: bad key"
-    assert [line for line in done.stderr.splitlines() if "requests answered" not in line] == [f"kupdate: {told}"]
