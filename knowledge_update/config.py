@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from knowledge_update.errors import ConfigError
@@ -23,7 +23,7 @@ def _check(holds: bool, key: str, value: object, wanted: str) -> None:
         raise ConfigError(f"{key}={value}: {wanted}")
 
 
-def _check_address(url: str) -> None:
+def _check_address(url: str, section: str) -> None:
     """Refuses what is no address, and one with a secret in it: it would be kept in the run folder."""
     try:
         address = urlsplit(url)
@@ -31,10 +31,10 @@ def _check_address(url: str) -> None:
         address = urlsplit("")
     if "@" in address.netloc or address.query:
         raise ConfigError(
-            "writer.base_url holds a password or a key: put it into the environment (writer.key_variable)"
+            f"{section}.base_url holds a password or a key: put it into the environment ({section}.key_variable)"
         )
     known = address.scheme in ("http", "https") and bool(address.netloc)
-    _check(known, "writer.base_url", url, "an address such as http://127.0.0.1:8000/v1")
+    _check(known, f"{section}.base_url", url, "an address such as http://127.0.0.1:8000/v1")
 
 
 @dataclass
@@ -72,8 +72,79 @@ class ReaderConfig:
 
 
 @dataclass
-class WriterConfig:
-    """Who writes facts and questions, and how many."""
+class ChatModelConfig:
+    """A chat model: `api` behind addresses, `vllm` as a server of our own, `hf` in this process.
+
+    `base_url` is one address or several, separated by commas; `key_variable` is the name under which the key stands in
+    the environment, one for all addresses or as many as there are. Without `model`, `hf` and `vllm` take the model
+    that is taught.
+    """
+
+    SECTION: ClassVar[str] = "model"
+    KINDS: ClassVar[tuple[str, ...]] = ("api", "vllm", "hf")
+
+    name: str = "api"
+    model: str | None = None
+    temperature: float = 0.7
+    base_url: str | None = None
+    key_variable: str = "OPENAI_API_KEY"
+    structured: str = "auto"
+    concurrency: int = 64
+    rpm: float | None = None
+    tpm: float | None = None
+    timeout: float = 600.0
+    patience: float = 300.0
+    # Of `hf`: tokens, asked and answered, that are held at once.
+    batch_tokens: int = 32_768
+    vllm_python: str | None = None
+    vllm_arguments: str = ""
+    vllm_timeout: float = 900.0
+
+    def __post_init__(self) -> None:
+        self._check(self.name in self.KINDS, "name", f"one of {', '.join(self.KINDS)}")
+        self._check(self.temperature >= 0, "temperature", "0 or more")
+        self._check(self.structured in ("auto", "on", "off"), "structured", "auto, on or off")
+        self._check(self.concurrency >= 1, "concurrency", "at least 1")
+        self._check(self.batch_tokens >= 1, "batch_tokens", "at least 1")
+        for name in ("rpm", "tpm", "timeout", "patience", "vllm_timeout"):
+            self._check(getattr(self, name) is None or getattr(self, name) > 0, name, "above 0")
+        for address in self.addresses:
+            _check_address(address, self.SECTION)
+        fits = len(self.key_variables) in (0, 1, len(self.addresses))
+        self._check(fits, "key_variable", "one name, or one for each address of base_url")
+        if "--api-key" in self.vllm_arguments.replace("_", "-"):
+            raise ConfigError(f"{self.SECTION}.vllm_arguments holds a key; the server is given one of its own")
+
+    def _check(self, holds: bool, name: str, wanted: str) -> None:
+        _check(holds, f"{self.SECTION}.{name}", getattr(self, name), wanted)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The addresses of `base_url`."""
+        return _listed(self.base_url)
+
+    @property
+    def key_variables(self) -> tuple[str, ...]:
+        """The names of `key_variable`."""
+        return _listed(self.key_variable)
+
+    @classmethod
+    def how(cls) -> frozenset[str]:
+        """Dotted keys of how fast and through whom, not of what comes of it."""
+        what = {"name", "model", "temperature"}
+        return frozenset(f"{cls.SECTION}.{part.name}" for part in fields(ChatModelConfig) if part.name not in what)
+
+
+def _listed(text: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
+@dataclass
+class WriterConfig(ChatModelConfig):
+    """Who writes facts and questions, and how many: `rules`, or a chat model."""
+
+    SECTION: ClassVar[str] = "writer"
+    KINDS: ClassVar[tuple[str, ...]] = ("rules", *ChatModelConfig.KINDS)
 
     name: str = "rules"
     wordings_per_fact: int = 12
@@ -82,31 +153,14 @@ class WriterConfig:
     # How often at most what is missing (facts of a sentence, questions about a fact) is asked for.
     rounds: int = 3
     validation_share: float = 0.05
-    base_url: str | None = None
-    model: str | None = None
-    # The key itself is in the environment alone, under this name.
-    key_variable: str = "OPENAI_API_KEY"
     prompts: str | None = None
-    temperature: float = 0.7
-    concurrency: int = 64
-    rpm: float | None = None
-    tpm: float | None = None
-    timeout: float = 600.0
-    patience: float = 300.0
 
     def __post_init__(self) -> None:
-        _check(self.name in ("rules", "api"), "writer.name", self.name, "rules or api")
-        _check(self.concurrency >= 1, "writer.concurrency", self.concurrency, "at least 1")
-        if self.base_url is not None:
-            _check_address(self.base_url)
-        for name, least in (("roles_per_fact", 0), ("rewrites_per_passage", 0), ("rounds", 1)):
-            _check(getattr(self, name) >= least, f"writer.{name}", getattr(self, name), f"at least {least}")
-        for name in ("rpm", "tpm", "timeout", "patience"):
-            value = getattr(self, name)
-            _check(value is None or value > 0, f"writer.{name}", value, "above 0")
-        _check(self.wordings_per_fact >= 2, "writer.wordings_per_fact", self.wordings_per_fact, "at least 2")
-        share = self.validation_share
-        _check(0 <= share < 1, "writer.validation_share", share, "a share from 0 to below 1")
+        super().__post_init__()
+        leasts = {"wordings_per_fact": 2, "roles_per_fact": 0, "rewrites_per_passage": 0, "rounds": 1}
+        for name, least in leasts.items():
+            self._check(getattr(self, name) >= least, name, f"at least {least}")
+        self._check(0 <= self.validation_share < 1, "validation_share", "a share from 0 to below 1")
 
 
 @dataclass

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from knowledge_update.config import ChatModelConfig
 from knowledge_update.errors import ConfigError
 
 
@@ -40,6 +41,12 @@ def _betas(text: str) -> list[float]:
     return [float(part) for part in text.strip("()[] ").replace(",", " ").split()]
 
 
+def _backend(text: str) -> str:
+    if text not in ChatModelConfig.KINDS:
+        raise ValueError(f"one of {', '.join(ChatModelConfig.KINDS)}")
+    return text
+
+
 def _only(wanted: bool) -> Callable[[str], Any]:
     def parse(text: str) -> str:
         if boolean(text) is not wanted:
@@ -57,6 +64,8 @@ FLAGS: tuple[Flag, ...] = (
     Flag("file_type", ("run", "collect"), "reader.pattern", lambda ending: f"**/*.{ending.strip().lstrip('.')}"),
     Flag("chunk_size_by_token", ("run", "collect"), "reader.chunk_tokens", int),
     Flag("qa_amount_per_fact", ("run", "collect"), "writer.wordings_per_fact", int),
+    # The chat model that writes; without a name of its own it is that of --model_name_or_path, as described.
+    Flag("model_type", ("run", "collect"), "writer.name", _backend),
     Flag("model_name_or_path", _MODEL, "model.name"),
     Flag("base_model", _TRAIN, "model.name"),
     Flag("ckpt_path", _TRAIN, "model.name"),

@@ -1,13 +1,16 @@
-"""Answers: batched greedy generation, what prompts share computed once."""
+"""Answers: batched generation, what prompts share computed once."""
 
 from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from knowledge_update.templates import ChatTemplate, common_prefix
 from knowledge_update.workers import workers
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Every token of an answer reads the keys and values of all rows before it: more of them than this are slower together
 # than apart (benchmarks/LOG.md).
@@ -21,6 +24,14 @@ class Prompt:
     id: str
     ids: tuple[int, ...]
     group: str = ""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Prompts that begin alike."""
+
+    prefix: list[int]
+    prompts: list[Prompt]
 
 
 class Generator:
@@ -46,7 +57,7 @@ class Generator:
     def answers(self, prompts: Sequence[Prompt]) -> Iterator[list[tuple[str, str]]]:
         """Yields the answers batch by batch, as (prompt id, text)."""
         with workers(self.model.device.type) as hands:
-            waiting: deque[tuple[list[_Part], Future[list[list[int]]]]] = deque()
+            waiting: deque[tuple[list[Part], Future[list[list[int]]]]] = deque()
             for batch in self._batches(prompts):
                 waiting.append((batch, hands.start(self._generate, batch)))
                 if len(waiting) == hands.count:
@@ -54,15 +65,17 @@ class Generator:
             while waiting:
                 yield self._told(*waiting.popleft())
 
-    def _told(self, batch: list["_Part"], rows: "Future[list[list[int]]]") -> list[tuple[str, str]]:
+    def _told(self, batch: list[Part], rows: "Future[list[list[int]]]") -> list[tuple[str, str]]:
         texts = [self.template.tokenizer.decode(row, skip_special_tokens=True).strip() for row in rows.result()]
         asked = [prompt for part in batch for prompt in part.prompts]
         return [(prompt.id, text) for prompt, text in zip(asked, texts, strict=True)]
 
-    def _batches(self, prompts: Sequence[Prompt]) -> Iterator[list["_Part"]]:
+    def _batches(self, prompts: Sequence[Prompt]) -> Iterator[list[Part]]:
         """Groups of like length side by side; a batch holds whole groups, unless one alone is too large."""
-        parts = sorted(_parts(prompts, self.batch_rows), key=lambda part: (len(part.prefix), len(part.prompts[-1].ids)))
-        batch: list[_Part] = []
+        parts = sorted(
+            parts_of(prompts, self.batch_rows), key=lambda part: (len(part.prefix), len(part.prompts[-1].ids))
+        )
+        batch: list[Part] = []
         for part in parts:
             rows = sum(len(other.prompts) for other in [*batch, part])
             if batch and (rows > self.batch_rows or rows * len(part.prompts[-1].ids) > BATCH_TOKENS):
@@ -72,37 +85,51 @@ class Generator:
         if batch:
             yield batch
 
-    def _generate(self, parts: Sequence["_Part"]) -> list[list[int]]:
+    def _generate(self, parts: Sequence[Part]) -> list[list[int]]:
         import torch
 
+        limits = [self.max_new_tokens for part in parts for _ in part.prompts]
         with torch.inference_mode():
-            return _greedy(self.model, parts, self.template.end_ids, self.max_new_tokens)
+            ended = dict(continued(self.model, parts, self.template.end_ids, limits, greedy))
+        return [ended[row] for row in range(len(limits))]
 
 
-@dataclass(frozen=True)
-class _Part:
-    """Prompts that begin alike."""
-
-    prefix: list[int]
-    prompts: list[Prompt]
-
-
-def _parts(prompts: Sequence[Prompt], most: int) -> Iterator[_Part]:
+def parts_of(prompts: Sequence[Prompt], most: int) -> list[Part]:
+    """Prompts by their groups, with what those of a group begin with; `most` is how many a part holds."""
     groups: dict[str, list[Prompt]] = defaultdict(list)
     for prompt in prompts:
         groups[prompt.group].append(prompt)
+    parts = []
     for group in groups.values():
         ordered = sorted(group, key=lambda prompt: len(prompt.ids))
         prefix = common_prefix([prompt.ids[:-1] for prompt in ordered])
-        for start in range(0, len(ordered), most):
-            yield _Part(prefix, ordered[start : start + most])
+        parts += [Part(prefix, ordered[start : start + most]) for start in range(0, len(ordered), most)]
+    return parts
 
 
-def _greedy(model: Any, parts: Sequence[_Part], end_ids: frozenset[int], max_new_tokens: int) -> list[list[int]]:
-    """Continues the prompts of the parts, in their order.
+Choice = Callable[["Tensor", list[int]], "Tensor"]
+
+
+def greedy(logits: "Tensor", _: list[int]) -> "Tensor":
+    """The likeliest token of every row: a `Choice`."""
+    return logits.argmax(-1)
+
+
+def continued(
+    model: Any, parts: Sequence[Part], end_ids: frozenset[int], limits: Sequence[int], choose: Choice
+) -> Iterator[tuple[int, list[int]]]:
+    """Continues the prompts of the parts; yields each row, by its place among them, with its tokens, as it ends.
 
     Rows are padded at the left, prefix and rest each for itself; padding is masked, and positions count real tokens
-    only, so that a row's answer does not depend on its neighbours.
+    only, so that a row's answer does not depend on its neighbours. Who takes the rows does so in inference mode.
+
+    Args:
+        model: A causal language model of transformers.
+        parts: The prompts.
+        end_ids: Tokens that end an answer; they are not part of it.
+        limits: Tokens of an answer at most, at least 1, by row.
+        choose: The next tokens, (rows,), from the logits of rows that still go on, (rows, vocabulary), and which
+            rows they are.
     """
     import torch
 
@@ -118,18 +145,22 @@ def _greedy(model: Any, parts: Sequence[_Part], end_ids: frozenset[int], max_new
     positions = (heads[:, None] + real.cumsum(1) - 1).clamp(min=0)
     answers: list[list[int]] = [[] for _ in rows]
     alive = list(range(len(rows)))
-    for _ in range(max_new_tokens):
+    while alive:
         output = model(
             input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True,
             logits_to_keep=1,
         )  # fmt: skip
-        cache, chosen = output.past_key_values, output.logits[:, -1].argmax(-1)
-        tokens = chosen.tolist()
-        going = [index for index, token in enumerate(tokens) if token not in end_ids]
-        for index in going:
-            answers[alive[index]].append(tokens[index])
+        cache, chosen = output.past_key_values, choose(output.logits[:, -1], alive)
+        going: list[int] = []
+        for index, (row, token) in enumerate(zip(alive, chosen.tolist(), strict=True)):
+            if token not in end_ids:
+                answers[row].append(token)
+            if token in end_ids or len(answers[row]) >= limits[row]:
+                yield row, answers[row]
+            else:
+                going.append(index)
         if not going:
-            break
+            return
         keep = torch.tensor(going, device=device)
         if len(going) < len(alive):
             cache.batch_select_indices(keep)
@@ -137,10 +168,9 @@ def _greedy(model: Any, parts: Sequence[_Part], end_ids: frozenset[int], max_new
         ids = chosen[keep].unsqueeze(1)
         mask = torch.cat([mask[keep], torch.ones(len(going), 1, dtype=torch.long, device=device)], dim=1)
         positions = positions[keep][:, -1:] + 1
-    return answers
 
 
-def _prefix_cache(model: Any, parts: Sequence[_Part], device: Any) -> Any:
+def _prefix_cache(model: Any, parts: Sequence[Part], device: Any) -> Any:
     """Keys and values of every part's prefix, once a row, padded at the left to the longest."""
     import torch
     from torch.nn.functional import pad

@@ -6,7 +6,7 @@ from copy import deepcopy
 from typing import Any
 
 from knowledge_update import __version__
-from knowledge_update.config import GROUPS, Config, group_file, keys, literal, load, value_of
+from knowledge_update.config import GROUPS, Config, WriterConfig, group_file, keys, literal, load, value_of
 from knowledge_update.errors import ConfigError, RunFolderError
 from knowledge_update.run_folder import RunFolder, whole_file
 
@@ -67,10 +67,8 @@ def stored(folder: RunFolder) -> Config:
     return config
 
 
-# How fast and through whom, not what comes of it: these may differ from one attempt to the next.
-HOW = frozenset(
-    f"writer.{name}" for name in ("base_url", "key_variable", "concurrency", "rpm", "tpm", "timeout", "patience")
-)
+# These may differ from one attempt to the next.
+HOW = WriterConfig.how()
 
 
 def _compare(old: Config, new: Config, folder: RunFolder) -> None:

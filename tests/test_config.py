@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from knowledge_update.config import CONF, Config, keys, load
+from knowledge_update.config import CONF, ChatModelConfig, Config, keys, load
 from knowledge_update.errors import ConfigError, RunFolderError
 from knowledge_update.run_config import changed, save, stored, to_yaml
 from knowledge_update.run_folder import RunFolder
@@ -90,7 +90,9 @@ def test_an_unknown_key_is_named_with_the_nearest_one(word: str, hint: str) -> N
         "training.epochs=0", "training.epochs=many", "adapter.rank=0", "model.device=tpu", "schedule.name=steps",
         "reader.chunk_tokens=1", "reader.limit=0", "writer.validation_share=1", "writer.wordings_per_fact=1",
         "optimizer.learning_rate=-1", "training.text_share=0.95", "inference.batch_rows=0", "evaluation.resamples=0",
-        "model.dtype=int8", "seed=x", "adapter.dropout=1",
+        "model.dtype=int8", "seed=x", "adapter.dropout=1", "writer.structured=maybe", "writer.temperature=-1",
+        "writer.patience=0", "writer.vllm_timeout=0", "writer.batch_tokens=0", "writer.base_url=http://a/v1,b/v1",
+        "writer.key_variable=A,B", "writer.name=other",
     ],
 )  # fmt: skip
 def test_a_value_that_does_not_fit_names_its_key(word: str) -> None:
@@ -100,6 +102,47 @@ def test_a_value_that_does_not_fit_names_its_key(word: str) -> None:
 @pytest.mark.parametrize("word", ["schedule=steps", "training.epochs={", "training={epochs: 1"])
 def test_what_cannot_be_composed_is_told_in_a_line(word: str) -> None:
     assert told(word)
+
+
+def test_a_chat_model_may_stand_behind_several_addresses() -> None:
+    words = ["writer=api", "writer.base_url=http://a:1/v1, http://b/v1", "writer.key_variable=ONE,TWO"]
+    config = load(words)
+    assert config.writer.addresses == ("http://a:1/v1", "http://b/v1")
+    assert config.writer.key_variables == ("ONE", "TWO")
+    assert load([], {"writer.base_url": "http://a/v1"}).writer.addresses == ("http://a/v1",)
+    assert load().writer.addresses == ()
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "writer.base_url=http://a/v1,http://me:secret@b/v1", "writer.base_url=http://b/v1?key=secret,http://a/v1",
+        "writer.vllm_arguments='--api-key secret'", "writer.vllm_arguments=--api_key=secret",
+    ],
+)  # fmt: skip
+def test_a_secret_in_the_configuration_is_refused_and_not_repeated(word: str) -> None:
+    assert "secret" not in told(word)
+
+
+def test_another_chat_model_takes_the_same_keys_under_its_own_name() -> None:
+    class JudgeConfig(ChatModelConfig):
+        SECTION = "judge"
+
+    with pytest.raises(ConfigError, match=r"^judge\.concurrency=0: at least 1$"):
+        JudgeConfig(concurrency=0)
+    with pytest.raises(ConfigError, match=r"^judge\.base_url=ftp://a: "):
+        JudgeConfig(base_url="ftp://a")
+    assert JudgeConfig().name == "api"
+    assert {"judge.base_url", "judge.rpm", "judge.structured", "judge.vllm_python"} <= JudgeConfig.how()
+    assert not {"judge.name", "judge.model", "judge.temperature"} & JudgeConfig.how()
+
+
+def test_through_whom_a_folder_was_written_may_change_but_not_by_what(folder: RunFolder) -> None:
+    save(load(["writer=api", "writer.model=m", "writer.base_url=http://a/v1"]), folder)
+    elsewhere = ["writer.base_url=http://b/v1,http://c/v1", "writer.structured=off", "writer.rpm=10"]
+    save(load(["writer=api", "writer.model=m", *elsewhere]), folder)
+    with pytest.raises(RunFolderError, match=r"writer\.model \(m, now n\)"):
+        save(load(["writer=api", "writer.model=n"]), folder)
 
 
 def test_shares_of_a_training_leave_room_for_questions() -> None:

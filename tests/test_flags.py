@@ -10,6 +10,7 @@ OWN = ["--out", "-o", "--limit", "--help"]
 SAMPLES = {
     "data_path": ("./文档 (1)", "./文档 (1)"), "file_type": (".docx", "**/*.docx"),
     "chunk_size_by_token": ("64", 64), "qa_amount_per_fact": ("3", 3),
+    "model_type": ("hf", "hf"),
     "model_name_or_path": ("owner/name", "owner/name"), "base_model": ("~/m", "~/m"), "ckpt_path": ("a b", "a b"),
     "local_files_only": ("True", True), "seed": ("7", 7), "num_train_epochs": ("2.5", 2.5),
     "per_device_train_batch_size": ("8", 8), "per_gpu_train_batch_size": ("8", 8), "learning_rate": ("1e-4", 1e-4),
@@ -85,6 +86,7 @@ def test_a_negative_value_is_a_value() -> None:
         (["--seed"], "--seed needs a value"),
         (["--seed", "--lora_r", "4"], "--seed needs a value"),
         (["--adam_betas=a"], "--adam_betas a: could not convert string to float: 'a'"),
+        (["--model_type=gguf"], "--model_type gguf: one of api, vllm, hf"),
         (["--local_files_only=maybe"], "--local_files_only maybe: True or False"),
     ],
 )

@@ -59,9 +59,15 @@ class Calls:
             return Reply(known.text, known.cut, known.prompt_tokens, known.completion_tokens)
         if key not in self._flying:
             task = asyncio.ensure_future(self._answer(key, request, depth))
-            task.add_done_callback(lambda _: self._flying.pop(key, None))
+            task.add_done_callback(lambda done: self._landed(key, done))
             self._flying[key] = task
         return await asyncio.shield(self._flying[key])
+
+    def _landed(self, key: str, done: asyncio.Future[Reply]) -> None:
+        self._flying.pop(key, None)
+        if not done.cancelled():
+            # Whoever waited may be gone by now: a failure that nobody hears is no traceback of asyncio's.
+            done.exception()
 
     async def _answer(self, key: str, request: Request, depth: int) -> Reply:
         order = random.Random(key)

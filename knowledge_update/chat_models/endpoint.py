@@ -27,13 +27,19 @@ class Endpoint:
         model: The model's name there.
         key: The key, where the server wants one; it is sent and kept nowhere else.
         timeout: Seconds until an answer counts as lost.
+        proxies: Whether proxies that the environment names are used.
     """
 
-    def __init__(self, base_url: str, model: str, key: str = "", timeout: float = 600.0) -> None:
-        from openai import AsyncOpenAI
+    def __init__(
+        self, base_url: str, model: str, key: str = "", timeout: float = 600.0, *, proxies: bool = True
+    ) -> None:
+        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
         self._model = model
-        self._client = AsyncOpenAI(api_key=key or "none", base_url=base_url, max_retries=0, timeout=timeout)
+        http = None if proxies else DefaultAsyncHttpxClient(trust_env=False)
+        self._client = AsyncOpenAI(
+            api_key=key or "none", base_url=base_url, max_retries=0, timeout=timeout, http_client=http
+        )
 
     @property
     def name(self) -> str:
@@ -71,7 +77,7 @@ class Endpoint:
 
 
 def _named(schema: str) -> dict[str, Any]:
-    return {"name": "answer", "schema": json.loads(schema)}
+    return {"name": "answer", "schema": json.loads(schema), "strict": True}
 
 
 def _reply(answer: Any) -> Reply:

@@ -24,18 +24,16 @@ class Request:
         max_tokens: The longest answer, in tokens.
         temperature: 0 for the likeliest answer.
         schema: A JSON schema that the answer has to fit, as JSON; empty where any text will do.
-        version: Of the prompt it was made from, so that a changed prompt is asked anew.
     """
 
     messages: tuple[tuple[str, str], ...]
     max_tokens: int
     temperature: float = 0.0
     schema: str = ""
-    version: str = ""
 
     def key(self, model: str) -> str:
         """The identity of this request to a model: a hash of all that its answer depends on."""
-        parts = [model, self.messages, self.max_tokens, self.temperature, self.schema, self.version]
+        parts = [model, self.messages, self.max_tokens, self.temperature, self.schema]
         return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()[:24]
 
 

@@ -57,17 +57,17 @@ def run(config: Config, folder: RunFolder) -> Collected:
         new = [document for document in reading.documents if not ledger.has_document(document.id)]
         cut = ((document, passages(document, count, reader.chunk_tokens)) for document in new)
         with progress("Writing facts and questions", len(new), "documents") as advance:
-            for document, chunks, written in _written(cut, config.writer, ledger):
+            for document, chunks, written in _written(cut, config, ledger):
                 _enter(document, chunks, written, ledger, config.writer)
                 advance()
-        return _export(ledger, human, folder, source, config.writer)
+        return _export(ledger, human, folder, source, config)
 
 
 def _written(
-    documents: Iterable[tuple[Document, Sequence[Passage]]], config: WriterConfig, ledger: Ledger
+    documents: Iterable[tuple[Document, Sequence[Passage]]], config: Config, ledger: Ledger
 ) -> Iterator[tuple[Document, Sequence[Passage], Iterable[tuple[Passage, Part]]]]:
     """Documents with what was written of each, as they are finished."""
-    if config.name == "rules":
+    if config.writer.name == "rules":
         yield from ((document, chunks, rules.write(document, chunks)) for document, chunks in documents)
     else:
         # Imported here: the client takes a second.
@@ -117,12 +117,13 @@ def _enter(
     ledger.add(row, [passage.row for passage in chunks], facts.values(), questions, drops, rewrites)
 
 
-def _export(ledger: Ledger, rows: list[Row], folder: RunFolder, source: Path, writer: WriterConfig) -> Collected:
+def _export(ledger: Ledger, rows: list[Row], folder: RunFolder, source: Path, config: Config) -> Collected:
     facts = ledger.facts()
     if not facts:
         why = f"`kupdate facts {folder.path} --dropped` says why"
+        writer = config.writer
         if writer.name != "rules":
-            raise WorkError(f"nothing that {writer.model} wrote could be used; {why}")
+            raise WorkError(f"nothing that {writer.model or config.model.name} wrote could be used; {why}")
         raise DocumentError(f"no sentence in {source} became a fact; {why}")
     questions, drops = consistent(ledger.questions())
     ledger.add_drops(drops)

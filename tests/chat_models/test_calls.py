@@ -1,6 +1,7 @@
 """Every answer is kept as it returns, nothing is asked twice, and failures end as their kind says."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -141,3 +142,21 @@ def test_overloads_shrink_the_window_until_the_server_bears_it(server: Server, a
 
     assert asking(work, places=16) == 40
     assert server.most_under_way <= 16
+
+
+def test_a_failure_that_nobody_waits_for_any_more_is_no_noise(server: Server, asking: Any) -> None:
+    server.script = lambda _: Answer({"error": {"message": "bad key"}}, 401, seconds=0.3)
+    noise: list[Any] = []
+
+    async def work(calls: Calls) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: noise.append(context))
+        waiting = asyncio.create_task(calls.ask(question("x"), 0))
+        while not server.seen:
+            await asyncio.sleep(0.01)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        await asyncio.sleep(0.6)
+        gc.collect()
+
+    asking(work)
+    assert len(server.seen) == 1 and noise == []

@@ -58,7 +58,7 @@ def test_a_schema_is_asked_for_as_servers_take_it(server: Server) -> None:
     ask(server.url, Request((("user", "x"),), 5, schema=json.dumps(schema)))
     assert server.seen[0]["response_format"] == {
         "type": "json_schema",
-        "json_schema": {"name": "answer", "schema": schema},
+        "json_schema": {"name": "answer", "schema": schema, "strict": True},
     }
 
 

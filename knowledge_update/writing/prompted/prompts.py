@@ -1,12 +1,12 @@
-"""The prompts: files by language, the package's own or the user's, with a version that changes when they do."""
+"""The prompts: files by language, the package's own or the user's; a changed prompt makes other requests."""
 
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from knowledge_update.chat_models.protocol import Request
+from knowledge_update.chat_models.structure import list_of
 from knowledge_update.documents.blocks import Document
 from knowledge_update.documents.chunking import Passage
 from knowledge_update.errors import ConfigError
@@ -20,6 +20,8 @@ _FIELDS = {
 }  # fmt: skip
 # What an answer may be long at most, in tokens: a fact with its quote, and a question with its answer.
 _TOKENS_PER_FACT, _TOKENS_PER_PAIR, _LEAST_TOKENS = 120, 80, 256
+# What answers are where a server can hold its model to it; the prompts ask for the same in words.
+FACTS, PAIRS = list_of("fact", "quote"), list_of("question", "answer", "form", "role")
 
 
 @dataclass(frozen=True)
@@ -28,11 +30,9 @@ class Prompts:
 
     Args:
         texts: By name, as the files in `prompts/` are called.
-        version: The hash of all of them.
     """
 
     texts: dict[str, str]
-    version: str
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -50,12 +50,16 @@ class Prompts:
 
     def facts(self, document: Document, passage: Passage, theme: str) -> Request:
         """Asks for the facts of a passage."""
-        return self._request(document, passage, self._task("facts", theme=theme), _for_facts(passage.row.text))
+        return self._request(
+            document, passage, self._task("facts", theme=theme), _for_facts(passage.row.text), schema=FACTS
+        )
 
     def rest(self, document: Document, passage: Passage, sentences: Sequence[str]) -> Request:
         """Asks for the facts of those sentences of a passage that have none yet."""
         text = "\n".join(sentences)
-        return self._request(document, passage, self._task("rest", sentences=_apart(text)), _for_facts(text))
+        return self._request(
+            document, passage, self._task("rest", sentences=_apart(text)), _for_facts(text), schema=FACTS
+        )
 
     def pairs(
         self, document: Document, passage: Passage, fact: str, roles: Sequence[str], count: int, temperature: float
@@ -63,7 +67,7 @@ class Prompts:
         """Asks for questions about a fact of a passage."""
         apart = ", " if document.language == "en" else "、"
         task = self._task("pairs", fact=_apart(fact), count=str(count), roles=_apart(apart.join(roles)))
-        return self._request(document, passage, task, _for_pairs(count), temperature)
+        return self._request(document, passage, task, _for_pairs(count), temperature, PAIRS)
 
     def again(self, request: Request, questions: Sequence[str], count: int) -> Request:
         """Asks for other questions than those that a request has brought already."""
@@ -86,13 +90,19 @@ class Prompts:
         return _filled(self.texts[name], **values)
 
     def _request(
-        self, document: Document, passage: Passage, task: str, longest: int, temperature: float = 0.0
+        self,
+        document: Document,
+        passage: Passage,
+        task: str,
+        longest: int,
+        temperature: float = 0.0,
+        schema: str = "",
     ) -> Request:
         # The passage first and the task last: a server that caches prefixes reads a passage once.
         material = {"title": document.title, "heading": passage.row.heading_path, "passage": passage.row.text}
         shown = _filled(self.texts["passage"], **{name: _apart(text) for name, text in material.items()})
         messages = (("system", self.texts["system"]), ("user", f"{shown}\n\n{task}"))
-        return Request(messages, longest, temperature, version=self.version)
+        return Request(messages, longest, temperature, schema)
 
 
 def load(folder: Path | None) -> dict[str, Prompts]:
@@ -118,8 +128,7 @@ def _of(language: str, folder: Path | None) -> Prompts:
         missing = [field for field in _FIELDS.get(name, ()) if f"{{{field}}}" not in texts[name]]
         if missing:
             raise ConfigError(f"{path} lacks {{{missing[0]}}}")
-    version = hashlib.sha256("\x1f".join(texts[name] for name in _NAMES).encode()).hexdigest()[:12]
-    return Prompts(texts, version)
+    return Prompts(texts)
 
 
 def _for_facts(text: str) -> int:

@@ -1,0 +1,107 @@
+"""Answers that fit a JSON schema, where the server can hold its model to one; whether it does is tried out once."""
+
+import asyncio
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+from knowledge_update.chat_models.protocol import ChatModel, Malformed, Refused, Reply, Request
+
+# Some servers want an object where we want a list: on its way the list is what such an object holds.
+_FIELD = "items"
+_OPENING = re.compile(rf'\A\s*\{{\s*"{_FIELD}"\s*:\s*')
+# Nobody says this to that question who is not made to.
+_WORD = "quoll"
+_QUESTION = "What is two plus two?"
+
+
+def list_of(*names: str) -> str:
+    """The schema, as JSON, of a list of objects that hold a text under each of some names and nothing else."""
+    return json.dumps({"type": "array", "items": _object({name: {"type": "string"} for name in names})})
+
+
+class Structured:
+    """A chat model whose schemas are sent only where its server keeps to them.
+
+    A server may refuse a schema, pass over it, or hold its model to it. One request finds out which, before the first
+    that has a schema; requests that come meanwhile wait for it. Where schemas are of no use they are not sent: the
+    prompts ask for the same in words.
+
+    Args:
+        model: Who answers.
+        mode: `auto`, `on` where schemas are sent without trying, `off` where they are not sent.
+    """
+
+    def __init__(self, model: ChatModel, mode: str = "auto") -> None:
+        self.model = model
+        self._able: bool | None = {"on": True, "off": False}.get(mode)
+        self._trying: asyncio.Task[bool] | None = None
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.model.name
+
+    async def ask(self, request: Request) -> Reply:
+        """Answers, or raises a `CallError`."""
+        if not request.schema:
+            return await self.model.ask(request)
+        if not await self._is_able():
+            return await self.model.ask(replace(request, schema=""))
+        wrapped = json.dumps(_object({_FIELD: json.loads(request.schema)}))
+        reply = await self.model.ask(replace(request, schema=wrapped))
+        return replace(reply, text=_unwrapped(reply.text))
+
+    async def close(self) -> None:
+        """Closes the model."""
+        await self.model.close()
+
+    async def _is_able(self) -> bool:
+        if self._able is not None:
+            return self._able
+        if self._trying is None:
+            self._trying = asyncio.create_task(self._tried())
+            self._trying.add_done_callback(self._note)
+        # Who waits may give up; the others still want to know.
+        return await asyncio.shield(self._trying)
+
+    def _note(self, trying: asyncio.Task[bool]) -> None:
+        self._trying = None
+        if not trying.cancelled() and trying.exception() is None:
+            self._able = trying.result()
+
+    async def _tried(self) -> bool:
+        """Whether the server makes its model say what no model would.
+
+        What tells nothing of schemas (no connection, an overload, a wrong key) fails the requests that wait; the next
+        one tries again.
+        """
+        forced = {"type": "array", "minItems": 1, "maxItems": 1, "items": _object({"word": {"enum": [_WORD]}})}
+        schema = json.dumps(_object({_FIELD: forced}))
+        try:
+            reply = await self.model.ask(Request((("user", _QUESTION),), max_tokens=100, schema=schema))
+        except (Refused, Malformed):
+            return False
+        try:
+            return bool(json.loads(reply.text) == {_FIELD: [{"word": _WORD}]})
+        except ValueError:
+            return False
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object", "properties": properties, "required": list(properties),
+        "additionalProperties": False,
+    }  # fmt: skip
+
+
+def _unwrapped(text: str) -> str:
+    """The list that an answer holds, as far as it goes; what is no such object stays as it is."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return _OPENING.sub("", text)
+    if isinstance(value, dict) and isinstance(value.get(_FIELD), list):
+        return json.dumps(value[_FIELD], ensure_ascii=False)
+    return text
