@@ -92,7 +92,7 @@ class Calls:
                 raise
         seconds = time.monotonic() - began
         self._alive = time.monotonic()
-        self.window.answered()
+        self.window.answered(seconds)
         self.asked += 1
         self.prompt_tokens += reply.prompt_tokens
         self.completion_tokens += reply.completion_tokens
