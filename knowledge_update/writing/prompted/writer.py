@@ -13,12 +13,16 @@ from knowledge_update.writing.checks import NEAR_DUPLICATE, similarity
 from knowledge_update.writing.prompted.grounding import placed, why_no_fact, why_no_pair
 from knowledge_update.writing.prompted.parsing import Pair, Parsed, facts_of, questions_of
 from knowledge_update.writing.prompted.prompts import Prompts
+from knowledge_update.writing.prompted.upcoming import Upcoming
 from knowledge_update.writing.statements import DIRECT, INDIRECT, TEXT, Asking, Statement, Unused
 
 Written = list[tuple[Passage, Statement | Unused]]
 # Of its questions a fact keeps one for the exam; more are asked for than are trained, because some fail the checks.
 _SPARE = 2
 _FACTS, _PAIRS = 0, 1
+# The last passages, so many windows full of them, are all begun at once: a chain of calls that begins last ends last.
+# Eight windows end as early as if all passages had been begun at once (benchmarks/LOG.md).
+_ENDING = 8
 
 
 class Writer:
@@ -50,12 +54,18 @@ class Writer:
             await asyncio.gather(feeder, return_exceptions=True)
 
     async def _feed(self, documents: Iterable[tuple[Document, Sequence[Passage]]], done: asyncio.Queue[Any]) -> None:
+        window = self.calls.window
+        ahead = _ENDING * window.most
+        upcoming = Upcoming(documents, ahead)
         try:
             async with asyncio.TaskGroup() as group:
-                for document, passages in documents:
+                for document, passages in upcoming:
                     tasks = []
-                    for passage in passages:
-                        await self.calls.window.room()
+                    for number, passage in enumerate(passages):
+                        if upcoming.passages + len(passages) - number > ahead:
+                            await window.room()
+                        else:
+                            window.ending()
                         tasks.append(group.create_task(self._passage(document, passage)))
                         # Lets the passage take its place before room is looked for again.
                         await asyncio.sleep(0)
