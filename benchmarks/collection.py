@@ -9,7 +9,8 @@ latencies lognormal with σ 0.6, of a mean of 2 s where facts or pairs are writt
 kind (ours: questions of one fact; others: the check of a pair), fixed for a request by its words.
 
 makespan        seconds from the first request's arrival to the last answer, as the server saw them
-ideal           the same requests on the same slots without any cost of a client (`collecting/schedule.py`)
+ideal           the same requests on the same slots without any cost of a client (`collecting/schedule.py`), and
+                with --rpm no faster than allowed
 utilisation     seconds of answering, over slots and makespan
 expected, kept  pairs that the documents' facts are to get; those that are in what was written, right and once
 lost, duplicated, misattached   pairs not there; there twice; of another fact, passage or file, or with a wrong answer
@@ -67,11 +68,10 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Ran:
-    """A command that ended: its seconds, its processor seconds, its most memory in MB."""
+    """A command that ended: its seconds, and its seconds of processor time."""
 
     seconds: float
     cpu: float
-    memory: float
 
 
 @contextmanager
@@ -104,15 +104,19 @@ def timed(command: list[str], log: Path, limit: float = 3600.0) -> Ran:
         # From the repository, so that this code is measured and not another that is installed.
         child = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, start_new_session=True, cwd=HERE.parent)
         try:
-            status = child.wait(limit)
+            status = str(child.wait(limit) or "")
         except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
-            status = f"after {limit:.0f} s" if child.wait() else ""
+            status = f"after {limit:.0f} s"
+        finally:
+            if child.poll() is None:
+                # Some of the others start processes of their own.
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
     if status:
         raise RuntimeError(f"ended {status}: {log.read_text(errors='replace')[-600:].strip()}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Ran(time.monotonic() - began, cpu, after.ru_maxrss / 1024)
+    return Ran(time.monotonic() - began, cpu)
 
 
 def figures(
@@ -125,7 +129,7 @@ def figures(
     made = schedule.jobs(log)
     arrivals = sorted(record["arrived"] for record in log)
     makespan = max(record["ended"] for record in answered) - arrivals[0]
-    ideal = schedule.ideal(made, slots)
+    ideal = max(schedule.ideal(made, slots), 60 * (len(made) - 1) / rpm if rpm else 0.0)
     row: Row = {
         "calls": len(log), "makespan": round(makespan, 2), "ideal": round(ideal, 2),
         "over_ideal": round(makespan / ideal, 4),
@@ -174,8 +178,7 @@ def ours(folder: Path, calls: int, rpm: int = 0, settings: list[str] | None = No
     row = figures(log, pairs, range(PASSAGES * FACTS * len(list(documents.iterdir()))), QUOTA, rpm)
     row["client_ms_per_call"] = round((ran.cpu - again.cpu) / len(log) * 1000, 3)
     row["checks_ms_per_call"] = round((again.cpu - start.cpu) / len(log) * 1000, 3)
-    row |= {"seconds": round(ran.seconds, 1), "start_seconds": round(start.seconds, 1)}
-    return row | {"memory": round(ran.memory)}
+    return row | {"seconds": round(ran.seconds, 1), "start_seconds": round(start.seconds, 1)}
 
 
 def journal_of(run: Path, again: Path) -> Path:
