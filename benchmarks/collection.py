@@ -6,7 +6,8 @@ r"""How fast documents become questions, and whether any is lost: `kupdate colle
 
 Every project gets the same stations (`collecting/corpus.py`) and the same server (`collecting/server.py`): 64 slots,
 latencies lognormal with σ 0.6, of a mean of 2 s where facts or pairs are written from a passage and 1 s for the cheaper
-kind (ours: questions of one fact; others: the check of a pair), fixed for a request by its words.
+kind (ours: questions of one fact, outlines; others: the check of a pair), fixed for a request by its words. How many
+calls a document takes us is learned from one document; how many questions a fact gets is writer.wordings_per_fact.
 
 makespan        seconds from the first request's arrival to the last answer, as the server saw them
 ideal           the same requests on the same slots without any cost of a client (`collecting/schedule.py`), and

@@ -1,9 +1,9 @@
 """The ideal: the requests that a server saw, done again without any cost of a client, on the same places.
 
-A request waits for those whose answers it is made of, and for nothing else: the questions of a fact for the facts of
-its passage (and for its outline, where one was asked for, since it says who asks), a check for the pairs it checks,
-more questions of a fact for the first ones. Which waits for which is told by what the server recognised in the requests
-(`server.recognise`), so that the ideal holds for whatever calls a collection makes.
+A request waits for those whose answers it is made of, and for nothing else: facts for the outline of their passage, the
+questions of a fact for the facts, a check for the pairs it checks, more questions of a fact for the first ones. Which
+waits for which is told by what the server recognised in the requests (`server.recognise`), so that the ideal holds for
+whatever calls a collection makes.
 """
 
 import heapq
@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# What of its passage a request of a kind is made of. A kind that is not here needs nothing but the document.
-NEEDS = {"questions": ("outline", "facts"), "check": ("generate",)}
+# What of its passage a request of a kind is made of: a theme stands in the outline, and who asks. A kind that is not
+# here needs nothing but the document; what was not asked for is not waited for.
+NEEDS = {"facts": ("outline",), "questions": ("outline", "facts"), "check": ("generate",)}
 
 
 @dataclass(frozen=True)

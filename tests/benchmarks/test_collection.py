@@ -81,7 +81,7 @@ def test_questions_wait_for_the_facts_of_their_passage_and_more_of_them_for_the_
         seen("f", "generate", "9", "", 7), seen("g", "check", "9", "", 8),
     ]  # fmt: skip
     needs = [sorted(job.needs) for job in parts.schedule.jobs(log)]
-    assert needs == [[], [], [0, 1], [0, 1], [0, 1, 2], [], [5]]
+    assert needs == [[], [0], [0, 1], [0, 1], [0, 1, 2], [], [5]]
 
 
 PASSAGE = "Document: Records\nSection: x\n<<<PASSAGE\n{text}\nPASSAGE>>>\n\n"
