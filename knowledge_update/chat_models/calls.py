@@ -101,7 +101,7 @@ class Calls:
                 raise
         seconds = time.monotonic() - began
         self._failing = None
-        self.window.answered()
+        self.window.answered(seconds)
         self.asked += 1
         self.prompt_tokens += reply.prompt_tokens
         self.completion_tokens += reply.completion_tokens

@@ -7,13 +7,21 @@ deepest takes the place that became free.
 import asyncio
 import heapq
 import itertools
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 # A rate is kept a little below what is allowed: the server counts when requests arrive, not when they leave.
 MARGIN = 1.01
+# What leaves late, by less than this share of the time between two requests, is made up for by the next.
+LATE = 0.5
 # After an overload the window is this much smaller, and grows by one for every so many answers as it has places.
 SHRINK = 0.7
+# It does not grow while a window full of answers takes so many times as long as the quickest one did: a server that is
+# asked for more than it does at once lets requests wait. Answers of several kinds differ by less.
+SLOW = 3.0
+# What was quickest is slowly forgotten: later work may take longer by its nature.
+FORGET = 1.02
 
 
 class Window:
@@ -31,9 +39,12 @@ class Window:
         self.under_way = 0
         self._rpm, self._tpm = rpm, tpm
         self._waiting: list[tuple[int, int, int, asyncio.Future[None]]] = []
+        self._first = -1
         self._numbers = itertools.count()
         self._left = 0
         self._shrunk_at = 0
+        self._answers, self._seconds = 0, 0.0
+        self._quickest, self._slow = math.inf, False
         self._not_before = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._room = asyncio.Event()
@@ -52,7 +63,7 @@ class Window:
             tokens: How many tokens it may cost, for a limit of tokens a minute.
         """
         place = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (-depth, next(self._numbers), tokens, place))
+        heapq.heappush(self._waiting, (self._first * depth, next(self._numbers), tokens, place))
         self._wake()
         try:
             await place
@@ -72,9 +83,30 @@ class Window:
             self._room.clear()
             await self._room.wait()
 
-    def answered(self) -> None:
-        """Takes note of an answer: the window grows by one for a window full of answers."""
-        self.limit = min(float(self.most), self.limit + 1 / self.limit)
+    def ending(self) -> None:
+        """Takes note that no more work will begin: from now on what has the longest way to go comes first.
+
+        Begun work first leaves the beginnings of the last work for the end, where places stay empty while it goes on.
+        """
+        if self._first < 0:
+            self._first = 1
+            self._waiting = [(-order, number, tokens, place) for order, number, tokens, place in self._waiting]
+            heapq.heapify(self._waiting)
+
+    def answered(self, seconds: float) -> None:
+        """Takes note of an answer: the window grows by one for a window full of answers that came as quickly as before.
+
+        Args:
+            seconds: From the request's leaving to its answer.
+        """
+        self._answers, self._seconds = self._answers + 1, self._seconds + seconds
+        if self._answers >= self.limit:
+            mean = self._seconds / self._answers
+            self._quickest = min(mean, FORGET * self._quickest)
+            self._slow = mean > SLOW * self._quickest
+            self._answers, self._seconds = 0, 0.0
+        if not self._slow:
+            self.limit = min(float(self.most), self.limit + 1 / self.limit)
         self._wake()
 
     def overloaded(self, number: int, after: float | None = None) -> None:
@@ -107,7 +139,8 @@ class Window:
             if place.cancelled():
                 continue
             apart = max(60 / self._rpm if self._rpm else 0.0, 60 * tokens / self._tpm if self._tpm else 0.0)
-            self._not_before = max(self._not_before, now) + MARGIN * apart
+            # A place given out a little late does not put off all that follow.
+            self._not_before = max(self._not_before, now - apart * LATE) + MARGIN * apart
             self.under_way += 1
             place.set_result(None)
         if self.under_way < int(self.limit) and not self._waiting:

@@ -1,7 +1,7 @@
 """The writer that asks a chat model, all its requests in one window, those of begun passages first.
 
     passage ──▶ outline (theme, roles) ──▶ facts ──▶ questions about every fact
-                                      └──▶ rewrites
+        └─────▶ rewrites
 
 What is missing is asked for again: the facts of sentences that have none, questions until there are enough of them.
 """
@@ -22,6 +22,7 @@ from knowledge_update.writing.prompted import parsing
 from knowledge_update.writing.prompted.grounding import Span, placed, why_no_fact, why_no_pair, why_no_rewrite
 from knowledge_update.writing.prompted.parsing import Pair, Parsed, facts_of, outline_of, questions_of, skipped, text_of
 from knowledge_update.writing.prompted.prompts import Prompts
+from knowledge_update.writing.prompted.upcoming import Upcoming
 from knowledge_update.writing.statements import (
     ABOUT,
     CONVERSE,
@@ -39,6 +40,11 @@ Written = list[tuple[Passage, Part]]
 # One question of every fact is kept for the exam. The first time more are asked for, because some fail the checks.
 _EXAM, _SPARE = 1, 2
 _OUTLINE, _FACTS, _PAIRS = 0, 1, 2
+# The last passages, so many windows full of them, are all begun at once: a chain of calls that begins last ends last.
+# Eight windows end as early as if all passages had been begun at once (benchmarks/LOG.md).
+_ENDING = 8
+# From a passage's task to its request's there are so many, each begun a turn of the loop later.
+_TASKS = 4
 # A sentence of fewer words states nothing that anybody would ask about.
 _LEAST_WORDS = 5
 
@@ -105,27 +111,39 @@ class Writer:
             await asyncio.gather(feeder, return_exceptions=True)
 
     async def _feed(self, documents: Iterable[tuple[Document, Sequence[Passage]]], done: asyncio.Queue[Any]) -> None:
+        window = self.calls.window
+        ahead = _ENDING * window.most
+        upcoming = Upcoming(documents, ahead)
         try:
             async with asyncio.TaskGroup() as group:
-                for document, passages in documents:
+                for document, passages in upcoming:
                     tasks = []
-                    for passage in passages:
-                        await self.calls.window.room()
+                    for number, passage in enumerate(passages):
+                        if upcoming.passages + len(passages) - number > ahead:
+                            await window.room()
+                        else:
+                            window.ending()
                         tasks.append(group.create_task(self._passage(document, passage)))
-                        # Lets the passage take its place before room is looked for again.
-                        await asyncio.sleep(0)
+                        # Lets the passage take its places before room is looked for again.
+                        for _ in range(_TASKS):
+                            await asyncio.sleep(0)
                     group.create_task(_collected(document, tasks, done))
             await done.put(None)
         except BaseExceptionGroup as failures:
             await done.put(_first(failures))
 
     async def _passage(self, document: Document, passage: Passage) -> tuple[Passage, list[Part]]:
-        source, lost = await self._outline(_Source(document, passage, self.prompts[document.language]))
+        source = _Source(document, passage, self.prompts[document.language])
         genres = _turned(source.prompts.genres, passage.row.id)[: self.config.rewrites_per_passage]
         rewrites = asyncio.gather(*(self._rewrite(source, genre) for genre in genres))
-        facts, others = await asyncio.gather(self._facts(source), rewrites)
-        themed = replace(passage, row=replace(passage.row, theme=source.theme))
-        return themed, [*lost, *facts, *others]
+        (theme, written), rewritten = await asyncio.gather(self._themed(source), rewrites)
+        themed = replace(passage, row=replace(passage.row, theme=theme))
+        return themed, [*written, *rewritten]
+
+    async def _themed(self, source: _Source) -> tuple[str, list[Part]]:
+        """The theme of a passage, and what was written with it in mind."""
+        outlined, lost = await self._outline(source)
+        return outlined.theme, [*lost, *await self._facts(outlined)]
 
     async def _outline(self, source: _Source) -> tuple[_Source, list[Part]]:
         """The theme and the roles: the document's title and the general roles where the model names none."""
@@ -188,7 +206,7 @@ class Writer:
 
     async def _rewrite(self, source: _Source, genre: str) -> Part:
         request = source.prompts.rewrite(source.document, source.passage, genre, self.config.temperature)
-        reply = await self._reply(request, _FACTS)
+        reply = await self._reply(request, _PAIRS)
         if isinstance(reply, Unused):
             return reply
         text, lost = text_of(reply.text)

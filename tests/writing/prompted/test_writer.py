@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from chat_server import Answer, Server, completion
 
-from knowledge_update.config import WriterConfig
+from knowledge_update.config import Config, WriterConfig
 from knowledge_update.documents.blocks import Block, Document
 from knowledge_update.documents.chunking import passages
 from knowledge_update.ledger import Ledger
@@ -36,8 +36,9 @@ def written(server: Server, tmp_path: Path) -> Callable[..., tuple[str, list[Par
             return Answer(completion(value if isinstance(value, str) else json.dumps(value)))
 
         server.script = answer
-        some = {"wordings_per_fact": 3, "rewrites_per_passage": 0, "patience": 5.0, **settings}
-        config = WriterConfig(**{"name": "api", "base_url": server.url, "model": "scribe", **some})
+        some = {"name": "api", "base_url": server.url, "model": "scribe", "structured": "off", "patience": 5.0}
+        few = {"wordings_per_fact": 3, "rewrites_per_passage": 0}
+        config = Config(writer=WriterConfig(**{**some, **few, **settings}))
         with Ledger(tmp_path / "ledger.sqlite") as ledger:
             ((_, chunks, parts),) = write([(GULL, passages(GULL, len, 1000))], config, ledger)
         return chunks[0].row.theme, [part for _, part in parts]
