@@ -55,7 +55,8 @@ def run(config: Config, folder: RunFolder) -> Collected:
     with Ledger(folder.ledger) as ledger:
         ledger.add_drops(Drop("read", refused.path, refused.reason) for refused in reading.refused)
         new = [document for document in reading.documents if not ledger.has_document(document.id)]
-        cut = ((document, passages(document, count, reader.chunk_tokens)) for document in new)
+        budget, overlap = reader.chunk_tokens, reader.chunk_overlap_tokens
+        cut = ((document, passages(document, count, budget, overlap)) for document in new)
         with progress("Writing facts and questions", len(new), "documents") as advance:
             for document, chunks, written in _written(cut, config.writer, ledger):
                 _enter(document, chunks, written, ledger, config.writer)
@@ -86,6 +87,8 @@ def _enter(
     facts: dict[str, FactRow] = {}
     questions: list[QuestionRow] = []
     drops: list[Drop] = []
+    # What two passages share is written of twice.
+    told: set[tuple[int, str]] = set()
     for passage, written in writings:
         if isinstance(written, Unused):
             drops.append(Drop("write", f"{document.doc_id}: {written.quote}", written.reason))
@@ -95,8 +98,10 @@ def _enter(
         if passage.row.text[written.start : end] != written.quote:
             drops.append(Drop("write", f"{document.doc_id}: {written.text}", "its quote is not in the passage"))
             continue
-        if fact in facts:
+        place = (passage.row.start + written.start, written.text)
+        if fact in facts or place in told:
             continue
+        told.add(place)
         facts[fact] = FactRow(fact, passage.row.id, written.text, written.quote, written.start, end)
         questions.extend(
             split(
