@@ -1,28 +1,12 @@
-"""Word documents, slides and sheets."""
+"""Slides and sheets."""
 
 import io
 from collections.abc import Iterator
 from typing import Any
 
+from knowledge_update.documents.archives import ENCRYPTED
 from knowledge_update.documents.blocks import Block, Content, fold, rows
-from knowledge_update.documents.html import fragment
 from knowledge_update.errors import DocumentError
-
-# What an encrypted document begins with, and one in the formats of before 2007.
-_ENCRYPTED = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-
-
-def word(data: bytes, encoding: str | None = None) -> Content:
-    """Reads a Word document: body in order, tables with merged cells kept."""
-    import mammoth
-
-    _refuse_encrypted(data, "doc")
-    styles = "p[style-name='Title'] => h1:fresh\np[style-name='Subtitle'] => p:fresh"
-    try:
-        converted = mammoth.convert_to_html(io.BytesIO(data), style_map=styles)
-    except Exception as error:  # mammoth documents no exceptions of its own: a damaged file fails anywhere in it
-        raise DocumentError(f"is not a readable Word document ({type(error).__name__})") from error
-    return fragment(converted.value)
 
 
 def slides(data: bytes, encoding: str | None = None) -> Content:
@@ -90,7 +74,7 @@ def _cells(sheet: Any) -> list[list[str]]:
         sheet.unmerge_cells(str(area))
         for line in range(area.min_row, area.max_row + 1):
             sheet.cell(line, area.min_col).value = value
-    lines = [[_shown(value) for value in line] for line in sheet.iterrows(values_only=True)]
+    lines = [[_shown(value) for value in line] for line in sheet.iter_rows(values_only=True)]
     used = [at for at in range(max(map(len, lines), default=0)) if any(line[at] for line in lines)]
     return [[line[at] for at in used] for line in lines if any(line)]
 
@@ -107,5 +91,5 @@ def _shown(value: Any) -> str:
 
 
 def _refuse_encrypted(data: bytes, old: str) -> None:
-    if data.startswith(_ENCRYPTED):
+    if data.startswith(ENCRYPTED):
         raise DocumentError(f"is encrypted or in the old .{old} format")
