@@ -126,6 +126,22 @@ def test_a_folder_of_images_says_what_is_read(kupdate: Kupdate, tmp_path: Path) 
     assert told.endswith("(and 1 more)")
 
 
+def test_what_was_read_and_what_not_is_told(kupdate: Kupdate, docs: Path, tiny_model: str) -> None:
+    for number in range(12):
+        (docs / f"{number:02}.png").write_bytes(b"")
+    (docs / "empty.txt").write_bytes(b"")
+    code, stdout, _ = kupdate("collect", docs, f"model={tiny_model}", "--out", "out")
+    assert code == 0
+    lines = stdout.splitlines()
+    assert sum(line.startswith("not read: ") for line in lines) == 10
+    assert "… and 3 more: `kupdate facts --dropped` names them" in lines
+    assert (
+        "3 files read (1 html, 1 md, 1 txt); 13 not read: is of a kind that is not read (12), has no text (1)" in lines
+    )
+    code, stdout, _ = kupdate("facts", "out", "--dropped")
+    assert (code, "empty.txt" in stdout, "11.png" in stdout) == (0, True, True)
+
+
 def test_documents_without_a_sentence_make_no_fact(kupdate: Kupdate, tmp_path: Path, tiny_model: str) -> None:
     (tmp_path / "none").mkdir()
     (tmp_path / "none" / "a.txt").write_text("Hm. Yes!", encoding="utf-8")

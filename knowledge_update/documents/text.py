@@ -8,6 +8,7 @@ from knowledge_update.errors import DocumentError
 
 _SENTENCE_END = (".", "!", "?", "。", "！", "？", ";", "；", ":", "：", "”", '"')
 _HEADING_LENGTH = 80
+UNICODE = ("utf-8", "utf-8-sig", "utf-16")
 # The encoding of Chinese that is not Unicode; it reads GB 2312 and GBK too.
 CHINESE = "gb18030"
 # Wide characters of which a Chinese text has some of the later half of the alphabet.

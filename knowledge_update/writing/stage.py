@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from knowledge_update.config import Config, WriterConfig
-from knowledge_update.display import log, progress
+from knowledge_update.display import Advance, log, progress
 from knowledge_update.documents.blocks import Document
 from knowledge_update.documents.chunking import Passage, passages
-from knowledge_update.documents.reading import QUESTIONS_NAME, read
+from knowledge_update.documents.reading import QUESTIONS_NAME, Source
 from knowledge_update.documents.records import Fields
 from knowledge_update.errors import DocumentError, WorkError
 from knowledge_update.ledger import DocumentRow, Drop, FactRow, KnownFact, Ledger, QuestionRow, content_id
@@ -18,6 +18,9 @@ from knowledge_update.writing import rules
 from knowledge_update.writing.checks import consistent, split
 from knowledge_update.writing.question_files import read_questions
 from knowledge_update.writing.statements import Statement, Unused
+
+# Files that were not read and are named on the terminal; all are in the ledger.
+_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -40,28 +43,45 @@ def run(config: Config, folder: RunFolder) -> Collected:
     """
     if config.documents is None:
         raise DocumentError("no documents were named: kupdate collect DOCS")
-    source = Path(config.documents).expanduser()
     reader = config.reader
     fields = Fields(reader.id_field, reader.title_field, reader.text_field)
-    reading = read(source, encoding=reader.encoding, limit=reader.limit, pattern=reader.pattern, fields=fields)
-    human = _human(config, source)
+    source = Source(Path(config.documents).expanduser(), reader.encoding, reader.limit, reader.pattern, fields)
+    source.check()
+    human = _human(config, source.path)
     tokenizer = load_tokenizer(resolve(config.model.name, local_files_only=config.model.local_files_only))
 
     def count(text: str) -> int:
         return len(tokenizer.tokenize(text))
 
-    for refused in reading.refused:
-        log.warning("not read: %s %s", refused.path, refused.reason)
+    budget, overlap = reader.chunk_tokens, reader.chunk_overlap_tokens
     with Ledger(folder.ledger) as ledger:
-        ledger.add_drops(Drop("read", refused.path, refused.reason) for refused in reading.refused)
-        new = [document for document in reading.documents if not ledger.has_document(document.id)]
-        budget, overlap = reader.chunk_tokens, reader.chunk_overlap_tokens
-        cut = ((document, passages(document, count, budget, overlap)) for document in new)
-        with progress("Writing facts and questions", len(new), "documents") as advance:
+        with progress("Writing facts and questions", source.expected(), "documents") as advance:
+            new = _new(source, ledger, advance)
+            cut = ((document, passages(document, count, budget, overlap)) for document in new)
             for document, chunks, written in _written(cut, config.writer, ledger):
                 _enter(document, chunks, written, ledger, config.writer)
                 advance()
-        return _export(ledger, human, folder, source, config.writer)
+        _note_unread(source, ledger)
+        return _export(ledger, human, folder, source.path, config.writer)
+
+
+def _new(source: Source, ledger: Ledger, advance: Advance) -> Iterator[Document]:
+    """The documents that have not been written before."""
+    for document in source.documents():
+        if ledger.has_document(document.id):
+            advance()
+        else:
+            yield document
+
+
+def _note_unread(source: Source, ledger: Ledger) -> None:
+    """Says what was read and what was not; the ledger keeps every file that was not, with its reason."""
+    ledger.add_drops(Drop("read", refused.path, refused.reason) for refused in source.refused)
+    for refused in source.refused[:_NAMED]:
+        log.warning("not read: %s %s", refused.path, refused.reason)
+    if len(source.refused) > _NAMED:
+        log.warning("… and %d more: `kupdate facts --dropped` names them", len(source.refused) - _NAMED)
+    log.info("%s", source.summary())
 
 
 def _written(
