@@ -14,6 +14,7 @@ from knowledge_update.errors import DocumentError
 _W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 _STRICT = b"http://purl.oclc.org/ooxml/wordprocessingml/main"
 _BODIES = re.compile(r"word/(document\d*|footnotes|endnotes)\.xml")
+_STYLES = "word/styles.xml"
 _MARGINS = re.compile(r"word/(header|footer)\d*\.xml")
 _MARGIN_NAMES = {"header": "Page header", "footer": "Page footer"}
 _PAGE_NUMBER = re.compile(r"(?:[\W\d_]|page|of|第|页|頁|共)*", re.IGNORECASE)
@@ -55,7 +56,11 @@ def _prepared(data: bytes) -> tuple[io.BytesIO, dict[str, bytes]]:
             content = source.read(name)
             if _MARGINS.fullmatch(name):
                 margins[name] = content
-            made.writestr(name, _plain(content) if _BODIES.fullmatch(name) else content)
+            elif _BODIES.fullmatch(name):
+                content = _plain(content)
+            elif name == _STYLES:
+                content = _names_of_styles(content)
+            made.writestr(name, content)
     plain.seek(0)
     return plain, margins
 
@@ -84,6 +89,17 @@ def _plain(content: bytes) -> bytes:
     for ruby in _named(root, "ruby"):
         _replace(ruby, ruby.xpath("*[local-name()='rubyBase']/*"))
     return bytes(etree.tostring(root, xml_declaration=True, encoding="UTF-8", standalone=True))
+
+
+def _names_of_styles(content: bytes) -> bytes:
+    """The styles without their looks, of which there is more than of all text: mammoth would read it for long."""
+    from lxml import etree
+
+    root = xml(content)
+    for look in ("tblStylePr", "rPr", "tblPr", "trPr", "tcPr", "latentStyles", "docDefaults"):
+        for element in _named(root, look):
+            element.getparent().remove(element)
+    return bytes(etree.tostring(root))
 
 
 def _named(element: Any, name: str) -> list[Any]:
