@@ -45,13 +45,16 @@ def run(
 
 @app.command()
 def collect(
-    context: typer.Context, docs: Annotated[Path | None, typer.Argument(help="A folder or a file.")] = None,
+    context: typer.Context, docs: Annotated[str | None, typer.Argument(help="A folder or a file.")] = None,
     settings: Overrides = None, out: Out = None, questions: Questions = None, limit: Limit = None,
 ) -> None:  # fmt: skip
     """Documents to facts, questions and a dataset."""
     from knowledge_update import pipeline
 
-    config, folder = _new(context, docs, settings, out, questions, limit)
+    # Behind `--data_path DOCS` the first word is a setting.
+    if docs and "=" in docs and "documents" in (context.obj or {}):
+        settings, docs = [docs, *(settings or [])], None
+    config, folder = _new(context, Path(docs) if docs else None, settings, out, questions, limit)
     pipeline.run_stage(pipeline.collect, config, folder)
 
 
@@ -84,6 +87,20 @@ def facts(
     from knowledge_update.facts import show
 
     show(_folder(folder), learned=learned, missed=missed, dropped=dropped, document=document)
+
+
+@app.command()
+def export(
+    folder: Run, file: Annotated[Path, typer.Argument(help="Ends in .jsonl, .json or .parquet.")],
+    form: Annotated[
+        str | None, typer.Option("--format", "-f", help="messages (default), sharegpt, alpaca, pairs or parquet.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="train, validation, probe (the exam) or all.")] = "train",
+) -> None:  # fmt: skip
+    """A run's questions and answers in a form that other programs read."""
+    from knowledge_update.exports import export as write
+
+    typer.echo(f"{write(_folder(folder), file.expanduser(), form, split)} pairs in {file}")
 
 
 @app.command()

@@ -92,6 +92,7 @@ class WriterConfig:
 
     name: str = "rules"
     wordings_per_fact: int = 12
+    roles_per_fact: int = 3
     validation_share: float = 0.05
     base_url: str | None = None
     model: str | None = None
@@ -113,6 +114,7 @@ class WriterConfig:
         for name in ("rpm", "tpm", "timeout", "patience"):
             value = getattr(self, name)
             _check(value is None or value > 0, f"writer.{name}", value, "above 0")
+        _check(self.roles_per_fact >= 0, "writer.roles_per_fact", self.roles_per_fact, "at least 0")
         _check(self.wordings_per_fact >= 2, "writer.wordings_per_fact", self.wordings_per_fact, "at least 2")
         share = self.validation_share
         _check(0 <= share < 1, "writer.validation_share", share, "a share from 0 to below 1")
@@ -223,10 +225,12 @@ class EvaluationConfig:
 
 @dataclass
 class Config:
-    """All of it. `documents` and `questions` are paths as the user gave them."""
+    """All of it. `documents`, `questions` and where the pairs are written too are paths as the user gave them."""
 
     documents: str | None = None
     questions: str | None = None
+    pairs_jsonl: str | None = None
+    pairs_json: str | None = None
     seed: int = 0
     model: ModelConfig = field(default_factory=ModelConfig)
     reader: ReaderConfig = field(default_factory=ReaderConfig)

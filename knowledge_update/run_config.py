@@ -67,10 +67,10 @@ def stored(folder: RunFolder) -> Config:
     return config
 
 
-# How fast and through whom, not what comes of it: these may differ from one attempt to the next.
+# How fast, through whom and where to, not what comes of it: these may differ from one attempt to the next.
 HOW = frozenset(
     f"writer.{name}" for name in ("base_url", "key_variable", "concurrency", "rpm", "tpm", "timeout", "patience")
-)
+) | {"pairs_jsonl", "pairs_json"}
 
 
 def _compare(old: Config, new: Config, folder: RunFolder) -> None:

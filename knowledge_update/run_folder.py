@@ -127,13 +127,23 @@ def whole_file(path: Path) -> Iterator[TextIO]:
     Raises:
         WorkError: When it cannot be written (a full disk, say); what stood there before stays.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_path(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def whole_path(path: Path) -> Iterator[Path]:
+    """Yields where to write a file that takes the place of `path` only when it is complete.
+
+    Raises:
+        WorkError: When it cannot be written; what stood there before stays.
+    """
     partial = path.with_name(f".{path.name}.partial")
     try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
