@@ -2,7 +2,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup demo test soak lint clean
+.PHONY: setup demo test soak lint docs clean
 setup: $(STAMP)
 
 # Runs again exactly when what is declared to be installed has changed.
@@ -25,6 +25,10 @@ soak: setup
 
 lint: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+# What is generated of the guides; a test says when it is old.
+docs: setup
+	$(BIN)/python -m knowledge_update.coming_from > docs/coming-from.md
 
 clean:
 	rm -rf .venv runs
