@@ -59,9 +59,14 @@ class Document:
     @property
     def language(self) -> str:
         """`zh` when at least a fifth of the letters are Chinese characters, else `en`."""
-        letters = [character for block in self.blocks for character in block.text if character.isalpha()]
-        chinese = sum("\u4e00" <= character <= "\u9fff" for character in letters)
-        return "zh" if letters and chinese / len(letters) >= 0.2 else "en"
+        return language_of(self.blocks)
+
+
+def language_of(blocks: Iterable[Block]) -> str:
+    """The language of a document, by its letters."""
+    letters = [character for block in blocks for character in block.text if character.isalpha()]
+    chinese = sum("\u4e00" <= character <= "\u9fff" for character in letters)
+    return "zh" if letters and chinese / len(letters) >= 0.2 else "en"
 
 
 def fold(text: str) -> str:

@@ -92,14 +92,6 @@ class Source:
         if not seen:
             raise DocumentError(_nothing(self.path, self.refused, self.pattern))
 
-    def check(self) -> None:
-        """Reads up to the first document.
-
-        Raises:
-            DocumentError: When there is none.
-        """
-        next(self.documents())
-
     def expected(self) -> int:
         """About how many documents there are: the lines of JSONL, and files of every other kind that is read."""
         count = sum(map(_expected, self._files))

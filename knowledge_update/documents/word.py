@@ -3,11 +3,11 @@
 import io
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from knowledge_update.documents.archives import ENCRYPTED, xml
-from knowledge_update.documents.blocks import Block, Content, fold
+from knowledge_update.documents.blocks import Block, Content, fold, language_of
 from knowledge_update.documents.html import fragment
 from knowledge_update.errors import DocumentError
 
@@ -16,7 +16,10 @@ _STRICT = b"http://purl.oclc.org/ooxml/wordprocessingml/main"
 _BODIES = re.compile(r"word/(document\d*|footnotes|endnotes)\.xml")
 _STYLES = "word/styles.xml"
 _MARGINS = re.compile(r"word/(header|footer)\d*\.xml")
-_MARGIN_NAMES = {"header": "Page header", "footer": "Page footer"}
+_MARGIN_NAMES = {
+    "header": {"en": "Page header", "zh": "页眉"},
+    "footer": {"en": "Page footer", "zh": "页脚"},
+}
 _PAGE_NUMBER = re.compile(r"(?:[\W\d_]|page|of|第|页|頁|共)*", re.IGNORECASE)
 
 
@@ -37,7 +40,7 @@ def word(data: bytes, encoding: str | None = None) -> Content:
     except Exception as error:  # mammoth documents no exceptions of its own: a damaged file fails anywhere in it
         raise DocumentError(f"is not a readable Word document ({type(error).__name__})") from error
     title, blocks = fragment(_with_notes_in_place(converted.value))
-    return title, [*blocks, *_margin_blocks(margins, {title, *(block.text for block in blocks)})]
+    return title, [*blocks, *_margin_blocks(margins, title, blocks)]
 
 
 def _no_image(_: Any) -> list[Any]:
@@ -45,17 +48,17 @@ def _no_image(_: Any) -> list[Any]:
     return []
 
 
-def _prepared(data: bytes) -> tuple[io.BytesIO, dict[str, bytes]]:
-    """The document with what mammoth passes over made plain, and its headers and footers by name."""
+def _prepared(data: bytes) -> tuple[io.BytesIO, dict[str, list[str]]]:
+    """The document with what mammoth passes over made plain, and the paragraphs of its headers and footers."""
     plain = io.BytesIO()
-    margins: dict[str, bytes] = {}
+    margins: dict[str, list[str]] = {kind: [] for kind in _MARGIN_NAMES}
     with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(plain, "w") as made:
-        for name in source.namelist():
+        for name in sorted(set(source.namelist())):
             if name.startswith("word/media/"):
                 continue
             content = source.read(name)
-            if _MARGINS.fullmatch(name):
-                margins[name] = content
+            if margin := _MARGINS.fullmatch(name):
+                margins[margin[1]].extend(_paragraphs(content))
             elif _BODIES.fullmatch(name):
                 content = _plain(content)
             elif name == _STYLES:
@@ -152,13 +155,13 @@ def _noted(mark: Any, page: Any) -> Any:
     return (tables[-1:] or items[:1] or within[-1:])[0]
 
 
-def _margin_blocks(margins: dict[str, bytes], told: set[str]) -> Iterator[Block]:
+def _margin_blocks(margins: dict[str, list[str]], title: str, blocks: Sequence[Block]) -> Iterator[Block]:
     """What headers and footers say, each text once under a heading of its own; page numbers say nothing."""
-    for kind, heading in _MARGIN_NAMES.items():
-        texts = [text for name in sorted(margins) if kind in name for text in _paragraphs(margins[name])]
+    told, language = {title, *(block.text for block in blocks)}, language_of(blocks)
+    for kind, texts in margins.items():
         new = [text for text in dict.fromkeys(texts) if text not in told and not _PAGE_NUMBER.fullmatch(text)]
         if new:
-            yield Block("heading", heading, level=1)
+            yield Block("heading", _MARGIN_NAMES[kind][language], level=1)
             yield from (Block("paragraph", text) for text in new)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from knowledge_update.config import Config, WriterConfig
@@ -46,7 +47,9 @@ def run(config: Config, folder: RunFolder) -> Collected:
     reader = config.reader
     fields = Fields(reader.id_field, reader.title_field, reader.text_field)
     source = Source(Path(config.documents).expanduser(), reader.encoding, reader.limit, reader.pattern, fields)
-    source.check()
+    documents = source.documents()
+    # Where there is none, nothing has been made yet that a mistake would leave behind.
+    first = next(documents)
     human = _human(config, source.path)
     tokenizer = load_tokenizer(resolve(config.model.name, local_files_only=config.model.local_files_only))
 
@@ -56,7 +59,7 @@ def run(config: Config, folder: RunFolder) -> Collected:
     budget, overlap = reader.chunk_tokens, reader.chunk_overlap_tokens
     with Ledger(folder.ledger) as ledger:
         with progress("Writing facts and questions", source.expected(), "documents") as advance:
-            new = _new(source, ledger, advance)
+            new = _new(chain([first], documents), ledger, advance)
             cut = ((document, passages(document, count, budget, overlap)) for document in new)
             for document, chunks, written in _written(cut, config.writer, ledger):
                 _enter(document, chunks, written, ledger, config.writer)
@@ -65,9 +68,9 @@ def run(config: Config, folder: RunFolder) -> Collected:
         return _export(ledger, human, folder, source.path, config.writer)
 
 
-def _new(source: Source, ledger: Ledger, advance: Advance) -> Iterator[Document]:
+def _new(documents: Iterable[Document], ledger: Ledger, advance: Advance) -> Iterator[Document]:
     """The documents that have not been written before."""
-    for document in source.documents():
+    for document in documents:
         if ledger.has_document(document.id):
             advance()
         else:

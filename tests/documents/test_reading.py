@@ -201,10 +201,10 @@ def test_reading_is_told_in_a_line(tmp_path: Path) -> None:
     assert declared.summary() == "2 files read (2 txt); 1 repeated"
 
 
-def test_a_check_reads_no_further_than_the_first_document(tmp_path: Path) -> None:
+def test_what_was_told_is_told_anew_when_documents_are_read_again(tmp_path: Path) -> None:
     put(tmp_path, {"a.png": b"", "b.txt": SENTENCE, "c.png": b""})
     source = Source(tmp_path)
-    source.check()
+    assert next(source.documents()).path == "b.txt"
     assert [refused.path for refused in source.refused] == ["a.png"]
     assert [document.path for document in source.documents()] == ["b.txt"]
     assert [refused.path for refused in source.refused] == ["a.png", "c.png"]

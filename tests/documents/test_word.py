@@ -9,6 +9,7 @@ import pytest
 
 from knowledge_update.documents.blocks import Block
 from knowledge_update.documents.word import word
+from knowledge_update.errors import DocumentError
 
 W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -108,6 +109,19 @@ def test_headers_and_footers_are_told_once_under_their_own_headings() -> None:
         Block("heading", "Page footer", level=1),
         Block("paragraph", "Printed in Corvane"),
     ]
+
+
+def test_headers_of_a_chinese_document_have_a_chinese_heading() -> None:
+    data = made(paragraph("灯塔建于一八七四年。"), header1=margin("hdr", "港务局"))
+    assert [text for _, text in told(data)] == ["灯塔建于一八七四年。", "页眉", "港务局"]
+
+
+@pytest.mark.parametrize("part", ["document", "header1", "footnotes", "styles"])
+def test_a_damaged_part_refuses_the_document(part: str) -> None:
+    parts = {"header1": margin("hdr", "a"), "footnotes": notes("footnote", "a"), "styles": f"<w:styles {SPACES}/>"}
+    data = made("<w:p>") if part == "document" else made(paragraph("It burns."), **{**parts, part: "<torn"})
+    with pytest.raises(DocumentError, match=r"^is not a readable Word document \(\w+\)$"):
+        word(data)
 
 
 def test_headers_as_a_real_library_writes_them(word_file: Callable[..., bytes]) -> None:
