@@ -46,8 +46,9 @@ class Source:
         pattern: Which files of a folder: a glob relative to it.
         fields: What the fields of a document in a file of records are called.
 
-    `refused`, `kinds` (files read, by ending), `guessed` (files by an encoding that was detected) and `repeated`
-    (documents left out because the same bytes were read before) tell of what `documents` has read so far.
+    Of what `documents` has read so far tell `found` (documents without their content, by identity), `refused`, `kinds`
+    (files read, by ending), `guessed` (files by an encoding that was detected) and `repeated` (how often the same
+    bytes were found again).
 
     Raises:
         DocumentError: When there is nothing at the path.
@@ -58,6 +59,7 @@ class Source:
     limit: int | None = None
     pattern: str = EVERYTHING
     fields: Fields = FIELDS
+    found: dict[str, Document] = field(default_factory=dict, init=False)
     refused: list[Refused] = field(default_factory=list, init=False)
     kinds: Counter[str] = field(default_factory=Counter, init=False)
     guessed: Counter[str] = field(default_factory=Counter, init=False)
@@ -74,22 +76,22 @@ class Source:
         Raises:
             DocumentError: At the end, when nothing could be read.
         """
-        self.refused, self.kinds, self.guessed, self.repeated = [], Counter(), Counter(), 0
-        seen: set[str] = set()
+        self.found, self.refused, self.repeated = {}, [], 0
+        self.kinds, self.guessed = Counter(), Counter()
         names: set[str] = set()
         for document in self._all():
-            if document.id in seen:
+            if document.id in self.found:
                 self.repeated += 1
                 continue
             # Files of the same stem are told apart by their paths.
             if document.doc_id in names:
                 document = replace(document, doc_id=document.path)
-            seen.add(document.id)
+            self.found[document.id] = replace(document, blocks=())
             names.add(document.doc_id)
             yield document
-            if len(seen) == self.limit:
+            if len(self.found) == self.limit:
                 return
-        if not seen:
+        if not self.found:
             raise DocumentError(_nothing(self.path, self.refused, self.pattern))
 
     def expected(self) -> int:

@@ -191,6 +191,9 @@ def test_reading_is_told_in_a_line(tmp_path: Path) -> None:
     # Lines of JSONL, and every other file of a kind that is read.
     assert source.expected() == 8
     assert len(list(source.documents())) == 5
+    assert [(found.doc_id, found.blocks) for found in source.found.values()] == [
+        ("a", ()), ("c", ()), ("d", ()), ("x", ()), ("y", ()),
+    ]  # fmt: skip
     assert source.summary() == (
         "4 files read (1 md, 3 txt); 1 repeated; encoding guessed of 1 as gb18030 (reader.encoding declares it);"
         " 4 not read: is of a kind that is not read (2), line 3 is not {doc_id, title, text} (1), has no text (1)"
