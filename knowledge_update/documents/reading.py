@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from knowledge_update.documents.blocks import Document, document_id, title_of
+from knowledge_update.documents.dates import date_of
 from knowledge_update.documents.formats import FORMATS
 from knowledge_update.documents.records import FIELDS, Fields, jsonl, table
 from knowledge_update.errors import DocumentError
@@ -94,7 +95,7 @@ def _read_file(path: Path, name: str, encoding: str | None, fields: Fields) -> I
     if not any(block.kind != "heading" for block in blocks):
         raise DocumentError("has no text")
     title = title or title_of(path.stem)
-    yield Document(document_id(data), path.stem, name, title, media_type, tuple(blocks))
+    yield Document(document_id(data), path.stem, name, title, media_type, tuple(blocks), date_of(data, path, title))
 
 
 def _distinct(documents: list[Document]) -> list[Document]:
