@@ -4,6 +4,7 @@ A file either appears whole (written beside its place, then renamed) or grows li
 line a killed process may leave behind is cut off before more is added).
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -79,6 +80,11 @@ class RunFolder:
     @property
     def adapter(self) -> Path:
         return self.path / "adapter"
+
+    @property
+    def training_arguments(self) -> Path:
+        """What made the adapter: settings, results, and the hash of the rows it was trained on."""
+        return self.adapter / "training.json"
 
     @property
     def checkpoint(self) -> Path:
@@ -204,13 +210,24 @@ def read_json(path: Path) -> Any:
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
     """Writes a JSONL file, whole or not at all."""
     with whole_file(path) as file:
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        file.writelines(map(as_line, rows))
+
+
+def as_line(row: Row) -> str:
+    """A row as a line of a JSONL file."""
+    return json.dumps(row, ensure_ascii=False) + "\n"
 
 
 def read_rows(path: Path) -> list[Row]:
     """Reads a JSONL file that this package wrote."""
     with path.open(encoding="utf-8") as file:
         return [json.loads(line) for line in file]
+
+
+def digest(path: Path) -> str:
+    """The hash of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def mend(path: Path) -> None:
@@ -242,7 +259,7 @@ def journal(path: Path) -> Iterator[Callable[[Iterable[Row]], None]]:
     mend(path)
 
     def append(rows: Iterable[Row]) -> None:
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        file.writelines(map(as_line, rows))
         file.flush()
         os.fsync(file.fileno())
 

@@ -47,6 +47,7 @@ class Document:
         title: Its title.
         media_type: What it was read as.
         blocks: Its content without the title.
+        date: When it is of, as far as it tells: `2024`, `2024-05` or `2024-05-17`.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Document:
     title: str
     media_type: str
     blocks: tuple[Block, ...]
+    date: str = ""
 
     @property
     def language(self) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from knowledge_update.documents.blocks import Document, document_id, title_of
+from knowledge_update.documents.dates import date_of
 from knowledge_update.documents.formats import FORMATS
 from knowledge_update.documents.records import FIELDS, Fields, jsonl, table
 from knowledge_update.documents.text import UNICODE, encoding_of
@@ -167,7 +168,8 @@ def _document(path: Path, name: str, data: bytes, encoding: str | None) -> Docum
     title, blocks = reader(data, encoding)
     if not any(block.kind != "heading" for block in blocks):
         raise DocumentError("has no text")
-    return Document(document_id(data), path.stem, name, title or title_of(path.stem), media_type, tuple(blocks))
+    title = title or title_of(path.stem)
+    return Document(document_id(data), path.stem, name, title, media_type, tuple(blocks), date_of(data, path, title))
 
 
 def _expected(path: Path) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from knowledge_update.documents.blocks import Block, Document, document_id, fold, rows, title_of
+from knowledge_update.documents.dates import iso
 from knowledge_update.documents.text import decode
 from knowledge_update.errors import DocumentError
 
@@ -83,5 +84,6 @@ def _cells(text: str) -> list[list[str]]:
 def _document(values: dict[str, str], line: str, name: str, media_type: str, fields: Fields) -> Document:
     parts: Sequence[str] = values[fields.text].split("\n")
     blocks = tuple(Block("paragraph", folded) for part in parts if (folded := fold(part)))
-    identity = document_id(line.encode())
-    return Document(identity, values[fields.doc_id], name, fold(values.get(fields.title, "")), media_type, blocks)
+    identity, title = document_id(line.encode()), fold(values.get(fields.title, ""))
+    date = iso(values.get("date", "")) or iso(title)
+    return Document(identity, values[fields.doc_id], name, title, media_type, blocks, date)
