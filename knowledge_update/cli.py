@@ -45,13 +45,16 @@ def run(
 
 @app.command()
 def collect(
-    context: typer.Context, docs: Annotated[Path | None, typer.Argument(help="A folder or a file.")] = None,
+    context: typer.Context, docs: Annotated[str | None, typer.Argument(help="A folder or a file.")] = None,
     settings: Overrides = None, out: Out = None, questions: Questions = None, limit: Limit = None,
 ) -> None:  # fmt: skip
     """Documents to facts, questions and a dataset."""
     from knowledge_update import pipeline
 
-    config, folder = _new(context, docs, settings, out, questions, limit)
+    # Behind `--data_path DOCS` the first word is a setting.
+    if docs and "=" in docs and "documents" in (context.obj or {}):
+        settings, docs = [docs, *(settings or [])], None
+    config, folder = _new(context, Path(docs) if docs else None, settings, out, questions, limit)
     pipeline.run_stage(pipeline.collect, config, folder)
 
 
@@ -75,15 +78,54 @@ def evaluate(context: typer.Context, folder: Run, settings: Overrides = None) ->
 
 @app.command()
 def facts(
-    folder: Run, learned: Annotated[bool, typer.Option(help="Only facts the model has learned.")] = False,
-    missed: Annotated[bool, typer.Option(help="Only facts it has not learned.")] = False,
-    dropped: Annotated[bool, typer.Option(help="What was left out, and why.")] = False,
+    folder: Run, learned: Annotated[bool, typer.Option("--learned", help="Only facts the model has learned.")] = False,
+    missed: Annotated[bool, typer.Option("--missed", help="Only facts it has not learned.")] = False,
+    dropped: Annotated[bool, typer.Option("--dropped", help="What was left out, and why.")] = False,
+    superseded: Annotated[bool, typer.Option("--superseded", help="What a newer document says otherwise.")] = False,
+    retired: Annotated[bool, typer.Option("--retired", help="What no document says any more.")] = False,
+    coverage: Annotated[bool, typer.Option("--coverage", help="How much of each document became facts.")] = False,
     document: Annotated[str | None, typer.Option(help="Only facts of this document.")] = None,
+    limit: Annotated[int, typer.Option(min=0, help="Rows that are shown; 0 for all.")] = 200,
+    sheet: Annotated[Path | None, typer.Option("--export", help="Write a sheet to edit: xlsx, csv or jsonl.")] = None,
+    edited: Annotated[Path | None, typer.Option("--import", help="Take an edited sheet back.")] = None,
 ) -> None:  # fmt: skip
-    """The ledger: every fact, whether it was learned, with quote and file."""
-    from knowledge_update.facts import show
+    """The ledger: every fact, whether it was learned, with quote and file.
 
-    show(_folder(folder), learned=learned, missed=missed, dropped=dropped, document=document)
+    `kupdate facts export RUN FILE` and `kupdate facts import RUN FILE` say the same as the options of these names.
+    """
+    given = {
+        "learned": learned, "missed": missed, "dropped": dropped, "superseded": superseded, "retired": retired,
+        "coverage": coverage, "export": sheet is not None, "import": edited is not None,
+    }  # fmt: skip
+    chosen = [name for name, wanted in given.items() if wanted]
+    if len(chosen) > 1:
+        raise UserError(f"one at a time: --{' or --'.join(chosen)}")
+    if sheet is not None:
+        from knowledge_update.facts.review import export
+
+        export(_folder(folder), sheet)
+    elif edited is not None:
+        from knowledge_update.facts.review import take_back
+
+        take_back(_folder(folder), edited)
+    else:
+        from knowledge_update.facts.listing import View, show
+
+        show(_folder(folder), View(chosen[0] if chosen else "all", document, limit or None))
+
+
+@app.command()
+def export(
+    folder: Run, file: Annotated[Path, typer.Argument(help="Ends in .jsonl, .json or .parquet.")],
+    form: Annotated[
+        str | None, typer.Option("--format", "-f", help="messages (default), sharegpt, alpaca, pairs or parquet.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="train, validation, probe (the exam) or all.")] = "train",
+) -> None:  # fmt: skip
+    """A run's questions and answers in a form that other programs read."""
+    from knowledge_update.exports import export as write
+
+    typer.echo(f"{write(_folder(folder), file.expanduser(), form, split)} pairs in {file}")
 
 
 @app.command()
@@ -208,6 +250,8 @@ def _main(words: list[str]) -> int:
     values: dict[str, Any] = {}
     verb = words[0] if words else ""
     verbs = getattr(command, "commands", {})
+    if words[:2] in (["facts", "export"], ["facts", "import"]) and len(words) == 4:
+        words = ["facts", words[2], f"--{words[1]}", words[3]]
     if verb in verbs:
         own = [option for parameter in verbs[verb].params for option in (*parameter.opts, *parameter.secondary_opts)]
         rest, values = flags.apply(verb, words[1:], [*own, "--help"])

@@ -37,6 +37,15 @@ def _check_address(url: str, section: str) -> None:
     _check(known, f"{section}.base_url", url, "an address such as http://127.0.0.1:8000/v1")
 
 
+def _is_encoding(name: str) -> bool:
+    """Whether Python knows a text encoding of this name; of `hex` and the like nothing is text."""
+    try:
+        "".encode(name)
+    except LookupError:
+        return False
+    return True
+
+
 @dataclass
 class ModelConfig:
     """The base model."""
@@ -63,9 +72,15 @@ class ReaderConfig:
     title_field: str = "title"
     text_field: str = "text"
     chunk_tokens: int = 256
+    chunk_overlap_tokens: int = 0
 
     def __post_init__(self) -> None:
         _check(self.chunk_tokens >= 16, "reader.chunk_tokens", self.chunk_tokens, "at least 16 tokens")
+        overlap = self.chunk_overlap_tokens
+        fits = 0 <= overlap <= self.chunk_tokens // 2
+        _check(fits, "reader.chunk_overlap_tokens", overlap, "from 0 to half of reader.chunk_tokens")
+        known = self.encoding is None or _is_encoding(self.encoding)
+        _check(known, "reader.encoding", self.encoding, "an encoding's name, as gb18030, big5 or cp1252")
         _check(self.limit is None or self.limit > 0, "reader.limit", self.limit, "a number of documents above 0")
         inside = bool(self.pattern) and not self.pattern.startswith(("/", "~")) and ".." not in self.pattern
         _check(inside, "reader.pattern", self.pattern, "a glob of files inside the folder, as **/*.txt")
@@ -268,10 +283,12 @@ class EvaluationConfig:
 
 @dataclass
 class Config:
-    """All of it. `documents` and `questions` are paths as the user gave them."""
+    """All of it. `documents`, `questions` and where the pairs are written too are paths as the user gave them."""
 
     documents: str | None = None
     questions: str | None = None
+    pairs_jsonl: str | None = None
+    pairs_json: str | None = None
     seed: int = 0
     model: ModelConfig = field(default_factory=ModelConfig)
     reader: ReaderConfig = field(default_factory=ReaderConfig)

@@ -66,6 +66,9 @@ FLAGS: tuple[Flag, ...] = (
     Flag("qa_amount_per_fact", ("run", "collect"), "writer.wordings_per_fact", int),
     # The chat model that writes; without a name of its own it is that of --model_name_or_path, as described.
     Flag("model_type", ("run", "collect"), "writer.name", _backend),
+    Flag("role_amount_per_fact", ("run", "collect"), "writer.roles_per_fact", int),
+    Flag("save_dir", ("run", "collect"), "pairs_jsonl"),
+    Flag("json_save_dir", ("run", "collect"), "pairs_json"),
     Flag("model_name_or_path", _MODEL, "model.name"),
     Flag("base_model", _TRAIN, "model.name"),
     Flag("ckpt_path", _TRAIN, "model.name"),

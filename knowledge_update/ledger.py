@@ -2,47 +2,21 @@
 
 Identities are hashes of content, never positions, so that writing the same thing twice changes nothing. A document
 with its chunks, facts, questions and drops enters in one transaction: after a kill it is wholly there or not at all.
+Nothing is deleted from it: what no longer holds has a status, and is read over.
 """
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from knowledge_update.errors import RunFolderError, WorkError
+from knowledge_update.ledger_schema import FIRST, INDEXES, LATER, PLACES, SCHEMA, THERE
 
 SPLITS = ("train", "validation", "probe")
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS document (
-    id TEXT PRIMARY KEY, doc_id TEXT NOT NULL, path TEXT NOT NULL, title TEXT NOT NULL,
-    media_type TEXT NOT NULL, language TEXT NOT NULL, version INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS chunk (id TEXT PRIMARY KEY, text TEXT NOT NULL, theme TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS occurrence (
-    chunk TEXT NOT NULL REFERENCES chunk(id), document TEXT NOT NULL REFERENCES document(id),
-    start INTEGER NOT NULL, "end" INTEGER NOT NULL, heading_path TEXT NOT NULL,
-    PRIMARY KEY (document, start, chunk));
-CREATE TABLE IF NOT EXISTS fact (
-    id TEXT PRIMARY KEY, chunk TEXT NOT NULL REFERENCES chunk(id), text TEXT NOT NULL, quote TEXT NOT NULL,
-    quote_start INTEGER NOT NULL, quote_end INTEGER NOT NULL,
-    status TEXT NOT NULL CHECK (status IN ('active', 'superseded', 'retired')));
-CREATE TABLE IF NOT EXISTS question (
-    id TEXT PRIMARY KEY, fact TEXT NOT NULL REFERENCES fact(id),
-    split TEXT NOT NULL CHECK (split IN ('train', 'validation', 'probe')),
-    form TEXT NOT NULL, role TEXT NOT NULL, wording TEXT NOT NULL, question TEXT NOT NULL, answer TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS rewrite (
-    id TEXT PRIMARY KEY, chunk TEXT NOT NULL REFERENCES chunk(id), genre TEXT NOT NULL, text TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS call (
-    key TEXT PRIMARY KEY, text TEXT NOT NULL, cut INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL,
-    completion_tokens INTEGER NOT NULL, seconds REAL NOT NULL, attempts INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS "drop" (
-    stage TEXT NOT NULL, item TEXT NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (stage, item, reason));
-CREATE INDEX IF NOT EXISTS fact_of_chunk ON fact(chunk);
-CREATE INDEX IF NOT EXISTS question_of_fact ON question(fact);
-"""
 
 
 def content_id(*parts: str) -> str:
@@ -52,7 +26,15 @@ def content_id(*parts: str) -> str:
 
 @dataclass(frozen=True)
 class DocumentRow:
-    """A document that was read; `doc_id` is the file's stem, by which question files name it."""
+    """A document that was read.
+
+    Args:
+        id: Hash of its bytes.
+        doc_id: The file's stem, by which question files name it.
+        version: Counts what stood at this path under this name, from 1.
+        date: Of the document, as far as it tells: `2024`, `2024-05` or `2024-05-17`; else empty.
+        collected: Which collection it came with, counted from 1.
+    """
 
     id: str
     doc_id: str
@@ -61,6 +43,8 @@ class DocumentRow:
     media_type: str
     language: str
     version: int = 1
+    date: str = ""
+    collected: int = 1
 
 
 @dataclass(frozen=True)
@@ -78,7 +62,10 @@ class ChunkRow:
 
 @dataclass(frozen=True)
 class FactRow:
-    """A statement that stands alone, with the verbatim quote it rests on (span in characters of the chunk)."""
+    """A statement that stands alone, with the verbatim quote it rests on (span in characters of the chunk).
+
+    `person` is what a person did to it: edited, added, rejected, or nothing; `replaced_by` the fact that says it now.
+    """
 
     id: str
     chunk: str
@@ -87,6 +74,8 @@ class FactRow:
     quote_start: int
     quote_end: int
     status: str = "active"
+    person: str = ""
+    replaced_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,6 +90,7 @@ class QuestionRow:
     wording: str
     question: str
     answer: str
+    person: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,11 +118,12 @@ class CallRow:
 
 @dataclass(frozen=True)
 class Drop:
-    """Something that was left out, and the named reason."""
+    """Something that was left out, and the named reason; `chunk` is the passage it stands in, where it is one's."""
 
     stage: str
     item: str
     reason: str
+    chunk: str = ""
 
 
 class KnownFact(NamedTuple):
@@ -167,6 +158,8 @@ class Ledger:
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.execute("PRAGMA foreign_keys=ON")
             self._db.executescript(SCHEMA)
+            self._complete()
+            self._db.executescript(INDEXES)
         except sqlite3.OperationalError as error:
             raise WorkError(f"cannot open the ledger {path}: {error}") from error
         except sqlite3.DatabaseError as error:
@@ -178,8 +171,28 @@ class Ledger:
     def __exit__(self, *_: object) -> None:
         self._db.close()
 
+    def _complete(self) -> None:
+        """Adds the columns that a ledger of an earlier version lacks."""
+        for table, columns in LATER.items():
+            there = {row[1] for row in self._db.execute(f'PRAGMA table_info("{table}")')}
+            for column in columns:
+                if column.split()[0] not in there:
+                    self._db.execute(f'ALTER TABLE "{table}" ADD COLUMN {column}')
+
+    def execute(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> sqlite3.Cursor:
+        """One statement, for those who look at the ledger in a way of their own; rows come as they are asked for."""
+        return self._db.execute(statement, values)
+
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
+        """All that is written in it is written, or nothing; inside another it is a part of that one.
+
+        Raises:
+            WorkError: When it cannot be written.
+        """
+        if self._db.in_transaction:
+            yield
+            return
         try:
             self._db.execute("BEGIN IMMEDIATE")
             yield
@@ -193,9 +206,10 @@ class Ledger:
                 self._db.execute("ROLLBACK")
             raise
 
-    def has_document(self, document_id: str) -> bool:
-        """Whether this document, byte for byte, has been written already."""
-        return bool(self._db.execute("SELECT 1 FROM document WHERE id = ?", (document_id,)).fetchone())
+    def has_document(self, document_id: str, title: str | None = None) -> bool:
+        """Whether this document, byte for byte and under this title, has been written already."""
+        query = "SELECT 1 FROM document WHERE id = ? AND title = coalesce(?, title)"
+        return bool(self._db.execute(query, (document_id, title)).fetchone())
 
     def add(
         self,
@@ -207,8 +221,11 @@ class Ledger:
         rewrites: Iterable[RewriteRow] = (),
     ) -> None:
         """Enters a document and all that was written from it, in one transaction."""
-        with self._transaction():
-            self._insert("document", [document])
+        with self.transaction():
+            self._insert("document", [self._counted(document)])
+            # The same bytes under another title are other passages.
+            self._db.execute("UPDATE document SET title = ? WHERE id = ?", (document.title, document.id))
+            self._db.execute("DELETE FROM occurrence WHERE document = ?", (document.id,))
             for chunk in chunks:
                 self._db.execute("INSERT OR IGNORE INTO chunk VALUES (?, ?, ?)", (chunk.id, chunk.text, chunk.theme))
                 self._db.execute(
@@ -220,10 +237,41 @@ class Ledger:
             self._insert("drop", drops)
             self._insert("rewrite", rewrites)
 
+    def _counted(self, document: DocumentRow) -> DocumentRow:
+        """A new document with its version, and its collection: the first that has not ended yet."""
+        query = "SELECT coalesce(max(version), 0) + 1 FROM document WHERE path = ? AND doc_id = ? AND id <> ?"
+        (version,) = self._db.execute(query, (document.path, document.doc_id, document.id)).fetchone()
+        (collected,) = self._db.execute("SELECT coalesce(max(number), 0) + 1 FROM collection").fetchone()
+        return replace(document, version=version, collected=collected)
+
+    def chunks_before(self, path: str, doc_id: str) -> list[tuple[str, str]]:
+        """The passages of what stood at a path under a name, identity and text: the latest version first."""
+        query = """SELECT c.id, c.text FROM document d JOIN occurrence o ON o.document = d.id
+            JOIN chunk c ON c.id = o.chunk WHERE d.path = ? AND d.doc_id = ? ORDER BY d.version DESC, o.start"""
+        return list(self._db.execute(query, (path, doc_id)))
+
+    def enter(self, facts: Iterable[FactRow], questions: Iterable[QuestionRow]) -> None:
+        """Enters facts and questions of passages that are there."""
+        with self.transaction():
+            self._insert("fact", facts)
+            self._insert("question", questions)
+
+    def move(self, document: str, path: str, doc_id: str) -> None:
+        """Tells that a document stands at another path or under another name now."""
+        versions = "SELECT count(*) + 1 FROM document WHERE path = ? AND doc_id = ?"
+        (version,) = self._db.execute(versions, (path, doc_id)).fetchone()
+        moved = (path, doc_id, version, document)
+        self._db.execute("UPDATE document SET path = ?, doc_id = ?, version = ? WHERE id = ?", moved)
+
     def add_drops(self, drops: Iterable[Drop]) -> None:
         """Records what was left out."""
-        with self._transaction():
+        with self.transaction():
             self._insert("drop", drops)
+
+    def forget_drops(self, *stages: str) -> None:
+        """Removes what stages left out that do all of their work again."""
+        with self.transaction():
+            self._db.executemany('DELETE FROM "drop" WHERE stage = ?', ((stage,) for stage in stages))
 
     def call(self, key: str) -> CallRow | None:
         """The answer to a request that was asked before."""
@@ -232,55 +280,95 @@ class Ledger:
 
     def add_call(self, call: CallRow) -> None:
         """Records an answer as it returns."""
-        with self._transaction():
+        with self.transaction():
             self._insert("call", [call])
 
     def _insert(self, table: str, rows: Iterable[Any]) -> None:
         for row in rows:
-            marks = ", ".join("?" * len(fields(row)))
-            self._db.execute(f'INSERT OR IGNORE INTO "{table}" VALUES ({marks})', astuple(row))
+            names = [field.name for field in fields(row)]
+            statement = f'INSERT OR IGNORE INTO "{table}" ({", ".join(names)}) VALUES ({", ".join("?" * len(names))})'
+            self._db.execute(statement, astuple(row))
 
-    def documents(self) -> list[DocumentRow]:
-        """All documents, by path."""
-        columns = ", ".join(field.name for field in fields(DocumentRow))
-        return [DocumentRow(*row) for row in self._db.execute(f"SELECT {columns} FROM document ORDER BY path, doc_id")]
+    def documents(self) -> Iterator[DocumentRow]:
+        """The documents that are there now, by path."""
+        query = f"SELECT {_columns(DocumentRow)} FROM document WHERE current ORDER BY path, doc_id"
+        return (DocumentRow(*row) for row in self._db.execute(query))
 
-    def chunks(self) -> list[ChunkRow]:
-        """All passages, in the order of their documents."""
-        query = """SELECT c.id, c.text, o.document, o.start, o."end", o.heading_path, c.theme
-            FROM occurrence o JOIN chunk c ON c.id = o.chunk JOIN document d ON d.id = o.document
-            ORDER BY d.path, d.doc_id, o.start"""
-        return [ChunkRow(*row) for row in self._db.execute(query)]
+    def chunks(self) -> Iterator[ChunkRow]:
+        """Their passages, in order."""
+        query = f"""SELECT c.id, c.text, o.document, o.start, o."end", o.heading_path, c.theme FROM {PLACES}
+            WHERE d.current ORDER BY d.path, d.doc_id, d.rowid, o.start"""
+        return (ChunkRow(*row) for row in self._db.execute(query))
 
-    def facts(self, status: str = "active") -> list[KnownFact]:
-        """Facts with where they come from, in the order of the documents; a passage shared by several counts once."""
-        query = """SELECT f.id, f.chunk, f.text, f.quote, f.quote_start, f.quote_end, f.status,
-                d.doc_id, d.path, d.language, c.text, o.heading_path, d.title
-            FROM fact f JOIN chunk c ON c.id = f.chunk JOIN occurrence o ON o.chunk = c.id
-                JOIN document d ON d.id = o.document
-            WHERE f.status = ? ORDER BY d.path, d.doc_id, o.start, f.quote_start, f.text"""
-        known: dict[str, KnownFact] = {}
-        for row in self._db.execute(query, (status,)):
-            known.setdefault(row[0], KnownFact(FactRow(*row[:7]), *row[7:]))
-        return list(known.values())
+    def facts(
+        self, status: str = "active", document: str | None = None, *, rejected: bool = False
+    ) -> Iterator[KnownFact]:
+        """Facts with where they come from, in the order of the documents; a passage shared by several counts once.
 
-    def questions(self, split: str | None = None) -> list[QuestionRow]:
-        """Questions of one split or of all, by identity."""
-        query = "SELECT id, fact, split, form, role, wording, question, answer FROM question"
-        if split is None:
-            rows = self._db.execute(f"{query} ORDER BY id")
-        else:
-            rows = self._db.execute(f"{query} WHERE split = ? ORDER BY id", (split,))
-        return [QuestionRow(*row) for row in rows]
+        Args:
+            status: `active` without what a person rejected, `superseded` or `retired`.
+            document: Only those of the document of this name.
+            rejected: Whether those that a person rejected are among them.
+        """
+        current = "d.current AND" if status == "active" else ""
+        query = f"""SELECT {_columns(FactRow, "f")}, d.doc_id, d.path, d.language, c.text, o.heading_path, d.title
+            FROM {PLACES} CROSS JOIN fact f ON f.chunk = c.id
+            WHERE {current} f.status = :status AND (:rejected OR f.person <> 'rejected')
+                AND (:document IS NULL OR d.doc_id = :document) AND {FIRST.format(current.replace("d.", "e."))}
+            ORDER BY d.path, d.doc_id, d.rowid, o.start, f.quote_start, f.text"""
+        width = len(fields(FactRow))
+        rows = self._db.execute(query, {"status": status, "document": document, "rejected": rejected})
+        return (KnownFact(FactRow(*row[:width]), *row[width:]) for row in rows)
 
-    def rewrites(self) -> list[tuple[RewriteRow, str]]:
-        """Passages written anew, with their language, in the order of the documents."""
-        query = """SELECT r.id, r.chunk, r.genre, r.text, d.language
-            FROM rewrite r JOIN occurrence o ON o.chunk = r.chunk JOIN document d ON d.id = o.document
-            ORDER BY d.path, d.doc_id, o.start, r.id"""
-        found = {row[0]: (RewriteRow(*row[:4]), str(row[4])) for row in self._db.execute(query)}
-        return list(found.values())
+    def fact_ids(self, document: str | None = None) -> Iterator[str]:
+        """The identities of the active facts of all documents, or of the one of this name."""
+        query = "SELECT id FROM fact WHERE status = 'active' AND person <> 'rejected'"
+        if document is not None:
+            query += """ AND chunk IN (SELECT o.chunk FROM occurrence o JOIN document d ON d.id = o.document
+                WHERE d.current AND d.doc_id = ?)"""
+        return (row[0] for row in self._db.execute(query, () if document is None else (document,)))
 
-    def drops(self) -> list[Drop]:
-        """Everything that was left out."""
-        return [Drop(*row) for row in self._db.execute('SELECT stage, item, reason FROM "drop" ORDER BY 1, 2, 3')]
+    def count(self, status: str = "active", *, replaced: bool | None = None) -> int:
+        """How many facts there are; only those that were replaced, or only the others, where that is asked for."""
+        query = "SELECT count(*) FROM fact WHERE status = ? AND person <> 'rejected'"
+        if replaced is not None:
+            query += f" AND replaced_by {'<>' if replaced else '='} ''"
+        return int(self._db.execute(query, (status,)).fetchone()[0])
+
+    def questions(self, split: str | None = None) -> Iterator[QuestionRow]:
+        """Questions of one split or of all, by identity, whatever became of their facts."""
+        query = f"SELECT {_columns(QuestionRow)} FROM question WHERE split = coalesce(?, split) ORDER BY id"
+        return (QuestionRow(*row) for row in self._db.execute(query, (split,)))
+
+    def questions_of(self, fact: str, *, rejected: bool = False) -> list[QuestionRow]:
+        """The questions about a fact, by identity; without what a person rejected, unless that is asked for too."""
+        query = f"""SELECT {_columns(QuestionRow)} FROM question
+            WHERE fact = ? AND (? OR person <> 'rejected') ORDER BY id"""
+        return [QuestionRow(*row) for row in self._db.execute(query, (fact, rejected))]
+
+    def asked(self) -> Iterator[tuple[KnownFact, QuestionRow]]:
+        """All that the dataset is made of: active facts, each with its questions."""
+        return ((known, question) for known in self.facts() for question in self.questions_of(known.fact.id))
+
+    def rewrites(self) -> Iterator[tuple[RewriteRow, str]]:
+        """Passages written anew, with their language; none of which a fact was replaced or changed by a person."""
+        query = f"""SELECT {_columns(RewriteRow, "r")}, d.language
+            FROM {PLACES} CROSS JOIN rewrite r ON r.chunk = c.id
+            WHERE d.current AND {FIRST.format("e.current AND")} AND NOT EXISTS (SELECT 1 FROM fact f
+                WHERE f.chunk = c.id AND (f.status = 'superseded' OR f.person IN ('rejected', 'edited')))
+            ORDER BY d.path, d.doc_id, d.rowid, o.start, r.id"""
+        return ((RewriteRow(*row[:-1]), row[-1]) for row in self._db.execute(query))
+
+    def drops(self) -> Iterator[Drop]:
+        """Everything that was left out, of passages that are there now."""
+        query = f'SELECT {_columns(Drop)} FROM "drop" WHERE {THERE} ORDER BY stage, item, reason'
+        return (Drop(*row) for row in self._db.execute(query))
+
+    def count_drops(self) -> int:
+        """How much was left out."""
+        return int(self._db.execute(f'SELECT count(*) FROM "drop" WHERE {THERE}').fetchone()[0])
+
+
+def _columns(row: type, table: str = "") -> str:
+    """The names of a row's columns."""
+    return ", ".join(f"{table}.{field.name}" if table else field.name for field in fields(row))

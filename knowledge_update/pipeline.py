@@ -22,9 +22,14 @@ from knowledge_update.run_folder import RunFolder, read_json, write_json
 
 def collect(config: Config, folder: RunFolder) -> Any:
     """Documents to facts and questions: `ledger.sqlite` and `dataset/`."""
+    from knowledge_update import exports
     from knowledge_update.writing.stage import run
 
-    return run(config, folder)
+    # A place that cannot be is told before the work, not after it.
+    exports.places(config)
+    result = run(config, folder)
+    exports.save(config, folder)
+    return result
 
 
 def train(config: Config, folder: RunFolder) -> Any:

@@ -67,8 +67,8 @@ def stored(folder: RunFolder) -> Config:
     return config
 
 
-# These may differ from one attempt to the next.
-HOW = WriterConfig.how()
+# How fast, through whom and where to, not what comes of it: these may differ from one attempt to the next.
+HOW = WriterConfig.how() | {"pairs_jsonl", "pairs_json"}
 
 
 def _compare(old: Config, new: Config, folder: RunFolder) -> None:

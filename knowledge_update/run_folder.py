@@ -4,6 +4,7 @@ A file either appears whole (written beside its place, then renamed) or grows li
 line a killed process may leave behind is cut off before more is added).
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -81,6 +82,11 @@ class RunFolder:
         return self.path / "adapter"
 
     @property
+    def training_arguments(self) -> Path:
+        """What made the adapter: settings, results, and the hash of the rows it was trained on."""
+        return self.adapter / "training.json"
+
+    @property
     def checkpoint(self) -> Path:
         """The state of a training that has not finished."""
         return self.path / "checkpoint"
@@ -127,13 +133,23 @@ def whole_file(path: Path) -> Iterator[TextIO]:
     Raises:
         WorkError: When it cannot be written (a full disk, say); what stood there before stays.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_path(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def whole_path(path: Path) -> Iterator[Path]:
+    """Yields where to write a file that takes the place of `path` only when it is complete.
+
+    Raises:
+        WorkError: When it cannot be written; what stood there before stays.
+    """
     partial = path.with_name(f".{path.name}.partial")
     try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
@@ -194,13 +210,24 @@ def read_json(path: Path) -> Any:
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
     """Writes a JSONL file, whole or not at all."""
     with whole_file(path) as file:
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        file.writelines(map(as_line, rows))
+
+
+def as_line(row: Row) -> str:
+    """A row as a line of a JSONL file."""
+    return json.dumps(row, ensure_ascii=False) + "\n"
 
 
 def read_rows(path: Path) -> list[Row]:
     """Reads a JSONL file that this package wrote."""
     with path.open(encoding="utf-8") as file:
         return [json.loads(line) for line in file]
+
+
+def digest(path: Path) -> str:
+    """The hash of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def mend(path: Path) -> None:
@@ -232,7 +259,7 @@ def journal(path: Path) -> Iterator[Callable[[Iterable[Row]], None]]:
     mend(path)
 
     def append(rows: Iterable[Row]) -> None:
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        file.writelines(map(as_line, rows))
         file.flush()
         os.fsync(file.fileno())
 

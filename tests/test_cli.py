@@ -14,7 +14,7 @@ from knowledge_update.config import Config
 from knowledge_update.run_config import to_yaml
 
 HEAVY = ("torch", "transformers", "spacy", "hydra", "matplotlib", "jieba", "peft", "sqlite3")
-VERBS = ("run", "collect", "train", "infer", "evaluate", "facts", "config", "chat")
+VERBS = ("run", "collect", "train", "infer", "evaluate", "facts", "export", "config", "chat")
 
 Kupdate = Callable[..., tuple[int, str, str]]
 
@@ -124,6 +124,22 @@ def test_a_folder_of_images_says_what_is_read(kupdate: Kupdate, tmp_path: Path) 
     told = mistake(kupdate("run", "images"))
     assert told.startswith("nothing in images could be read: a.png is of a kind that is not read (.png; read are txt,")
     assert told.endswith("(and 1 more)")
+
+
+def test_what_was_read_and_what_not_is_told(kupdate: Kupdate, docs: Path, tiny_model: str) -> None:
+    for number in range(12):
+        (docs / f"{number:02}.png").write_bytes(b"")
+    (docs / "empty.txt").write_bytes(b"")
+    code, stdout, _ = kupdate("collect", docs, f"model={tiny_model}", "--out", "out")
+    assert code == 0
+    lines = stdout.splitlines()
+    assert sum(line.startswith("not read: ") for line in lines) == 10
+    assert "… and 3 more: `kupdate facts --dropped` names them" in lines
+    assert (
+        "3 files read (1 html, 1 md, 1 txt); 13 not read: is of a kind that is not read (12), has no text (1)" in lines
+    )
+    code, stdout, _ = kupdate("facts", "out", "--dropped")
+    assert (code, "empty.txt" in stdout, "11.png" in stdout) == (0, True, True)
 
 
 def test_documents_without_a_sentence_make_no_fact(kupdate: Kupdate, tmp_path: Path, tiny_model: str) -> None:

@@ -88,7 +88,8 @@ def test_an_unknown_key_is_named_with_the_nearest_one(word: str, hint: str) -> N
     "word",
     [
         "training.epochs=0", "training.epochs=many", "adapter.rank=0", "model.device=tpu", "schedule.name=steps",
-        "reader.chunk_tokens=1", "reader.limit=0", "writer.validation_share=1", "writer.wordings_per_fact=1",
+        "reader.chunk_tokens=1", "reader.limit=0", "reader.chunk_overlap_tokens=-1", "reader.chunk_overlap_tokens=129",
+        "reader.encoding=gb1803", "writer.roles_per_fact=-1", "writer.validation_share=1", "writer.wordings_per_fact=1",
         "optimizer.learning_rate=-1", "training.text_share=0.95", "inference.batch_rows=0", "evaluation.resamples=0",
         "model.dtype=int8", "seed=x", "adapter.dropout=1", "writer.structured=maybe", "writer.temperature=-1",
         "writer.patience=0", "writer.vllm_timeout=0", "writer.batch_tokens=0", "writer.base_url=http://a/v1,b/v1",

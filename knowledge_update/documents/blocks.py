@@ -47,6 +47,7 @@ class Document:
         title: Its title.
         media_type: What it was read as.
         blocks: Its content without the title.
+        date: When it is of, as far as it tells: `2024`, `2024-05` or `2024-05-17`.
     """
 
     id: str
@@ -55,13 +56,19 @@ class Document:
     title: str
     media_type: str
     blocks: tuple[Block, ...]
+    date: str = ""
 
     @property
     def language(self) -> str:
         """`zh` when at least a fifth of the letters are Chinese characters, else `en`."""
-        letters = [character for block in self.blocks for character in block.text if character.isalpha()]
-        chinese = sum("\u4e00" <= character <= "\u9fff" for character in letters)
-        return "zh" if letters and chinese / len(letters) >= 0.2 else "en"
+        return language_of(self.blocks)
+
+
+def language_of(blocks: Iterable[Block]) -> str:
+    """The language of a document, by its letters."""
+    letters = [character for block in blocks for character in block.text if character.isalpha()]
+    chinese = sum("\u4e00" <= character <= "\u9fff" for character in letters)
+    return "zh" if letters and chinese / len(letters) >= 0.2 else "en"
 
 
 def fold(text: str) -> str:

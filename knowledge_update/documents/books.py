@@ -6,6 +6,7 @@ import zipfile
 from typing import Any
 from urllib.parse import unquote
 
+from knowledge_update.documents.archives import xml
 from knowledge_update.documents.blocks import Block, Content, fold
 from knowledge_update.documents.html import fragment
 from knowledge_update.errors import DocumentError
@@ -23,19 +24,13 @@ def book(data: bytes, encoding: str | None = None) -> Content:
 
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            place = _xml(archive.read(_CONTAINER)).xpath("string(//*[local-name()='rootfile']/@full-path)")
-            package = _xml(archive.read(str(place)))
+            place = xml(archive.read(_CONTAINER)).xpath("string(//*[local-name()='rootfile']/@full-path)")
+            package = xml(archive.read(str(place)))
             chapters = [_chapter(archive, path) for path in _spine(package, posixpath.dirname(str(place)))]
     except (zipfile.BadZipFile, KeyError, etree.XMLSyntaxError, RuntimeError, NotImplementedError) as error:
         raise DocumentError(f"is not a readable book ({type(error).__name__})") from error
     title = fold(str(package.xpath("string(//*[local-name()='metadata']/*[local-name()='title'])")))
     return title, [block for blocks in chapters for block in blocks if block.text != title]
-
-
-def _xml(data: bytes) -> Any:
-    from lxml import etree
-
-    return etree.fromstring(data, etree.XMLParser(resolve_entities=False, no_network=True))
 
 
 def _spine(package: Any, folder: str) -> list[str]:

@@ -6,9 +6,10 @@ from knowledge_update.documents.blocks import Content
 from knowledge_update.documents.books import book
 from knowledge_update.documents.html import page
 from knowledge_update.documents.markdown import markdown
-from knowledge_update.documents.office import sheets, slides, word
+from knowledge_update.documents.office import sheets, slides
 from knowledge_update.documents.pdf import pdf
 from knowledge_update.documents.text import plain_text
+from knowledge_update.documents.word import word
 
 _OPEN_XML = "application/vnd.openxmlformats-officedocument"
 

@@ -4,10 +4,13 @@ import re
 from typing import Any
 
 from knowledge_update.documents.blocks import Block, Content, fold, rows
-from knowledge_update.documents.text import decode
+from knowledge_update.documents.text import CHINESE, decode
 
 # What HTML allows a cell to span.
 _SPAN = 1000
+# The encoding that a page, or the XML declaration before it, names: within its first kilobytes.
+_CHARSET = re.compile(rb"""<(?:meta\s[^>]*charset|\?xml\s[^>]*encoding)\s*=\s*["']?\s*([\w-]+)""", re.IGNORECASE)
+_HEAD_BYTES = 4096
 _ASIDE = ("nav", "footer", "aside", "script", "style", "noscript", "template", "button", "select", "svg", "head")
 _INLINE = frozenset(
     "a abbr b bdi bdo big br cite code data del dfn em font i img ins kbd label mark q rp rt ruby s samp small span"
@@ -22,7 +25,7 @@ def page(data: bytes, encoding: str | None = None) -> Content:
     from lxml import html as lxml_html
 
     # An XML declaration with an encoding is refused in decoded text.
-    text = re.sub(r"\A\s*<\?xml[^>]*\?>", "", decode(data, encoding))
+    text = re.sub(r"\A\s*<\?xml[^>]*\?>", "", decode(data, encoding or _charset(data)))
     try:
         tree = lxml_html.document_fromstring(text)
     except etree.ParserError:
@@ -41,6 +44,13 @@ def page(data: bytes, encoding: str | None = None) -> Content:
         _walk(tree, blocks)
     title = title or found
     return title, [block for block in blocks if block.text != title]
+
+
+def _charset(data: bytes) -> str | None:
+    """The encoding a page says it is in; GB 2312 is said of its supersets too."""
+    found = _CHARSET.search(data[:_HEAD_BYTES])
+    name = found[1].decode("ascii", "ignore").lower() if found else ""
+    return CHINESE if name in ("gb2312", "gbk") else name or None
 
 
 def _drop_asides(tree: Any) -> None:

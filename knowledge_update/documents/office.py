@@ -1,28 +1,12 @@
-"""Word documents, slides and sheets."""
+"""Slides and sheets."""
 
 import io
 from collections.abc import Iterator
 from typing import Any
 
+from knowledge_update.documents.archives import ENCRYPTED
 from knowledge_update.documents.blocks import Block, Content, fold, rows
-from knowledge_update.documents.html import fragment
 from knowledge_update.errors import DocumentError
-
-# What an encrypted document begins with, and one in the formats of before 2007.
-_ENCRYPTED = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-
-
-def word(data: bytes, encoding: str | None = None) -> Content:
-    """Reads a Word document: body in order, tables with merged cells kept."""
-    import mammoth
-
-    _refuse_encrypted(data, "doc")
-    styles = "p[style-name='Title'] => h1:fresh\np[style-name='Subtitle'] => p:fresh"
-    try:
-        converted = mammoth.convert_to_html(io.BytesIO(data), style_map=styles)
-    except Exception as error:  # mammoth documents no exceptions of its own: a damaged file fails anywhere in it
-        raise DocumentError(f"is not a readable Word document ({type(error).__name__})") from error
-    return fragment(converted.value)
 
 
 def slides(data: bytes, encoding: str | None = None) -> Content:
@@ -107,5 +91,5 @@ def _shown(value: Any) -> str:
 
 
 def _refuse_encrypted(data: bytes, old: str) -> None:
-    if data.startswith(_ENCRYPTED):
+    if data.startswith(ENCRYPTED):
         raise DocumentError(f"is encrypted or in the old .{old} format")

@@ -3,10 +3,11 @@
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from knowledge_update.documents.blocks import Block, Document, document_id, fold, rows, title_of
+from knowledge_update.documents.dates import iso
 from knowledge_update.documents.text import decode
 from knowledge_update.errors import DocumentError
 
@@ -23,24 +24,23 @@ class Fields:
 FIELDS = Fields()
 
 
-def jsonl(data: bytes, name: str, fields: Fields) -> Iterator[Document]:
+def jsonl(lines: Iterable[bytes], name: str, fields: Fields) -> Iterator[Document]:
     """Reads a document from each line.
 
     Raises:
         DocumentError: At a line that is none.
     """
-    try:
-        lines = data.decode("utf-8-sig").replace("\r\n", "\n").split("\n")
-    except UnicodeDecodeError as error:
-        raise DocumentError("is not UTF-8, as JSONL has to be") from error
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    wanted = f"{{{fields.doc_id}, {fields.title}, {fields.text}}}"
+    for number, data in enumerate(lines, 1):
         try:
+            line = data.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+            if not line.strip():
+                continue
             values = {key: str(value) for key, value in json.loads(line).items() if value is not None}
             yield _document(values, line, name, "application/jsonl", fields)
+        except UnicodeDecodeError as error:
+            raise DocumentError(f"line {number} is not UTF-8, as JSONL has to be") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            wanted = f"{{{fields.doc_id}, {fields.title}, {fields.text}}}"
             raise DocumentError(f"line {number} is not {wanted} ({type(error).__name__})") from error
 
 
@@ -84,5 +84,6 @@ def _cells(text: str) -> list[list[str]]:
 def _document(values: dict[str, str], line: str, name: str, media_type: str, fields: Fields) -> Document:
     parts: Sequence[str] = values[fields.text].split("\n")
     blocks = tuple(Block("paragraph", folded) for part in parts if (folded := fold(part)))
-    identity = document_id(line.encode())
-    return Document(identity, values[fields.doc_id], name, fold(values.get(fields.title, "")), media_type, blocks)
+    identity, title = document_id(line.encode()), fold(values.get(fields.title, ""))
+    date = iso(values.get("date", "")) or iso(title)
+    return Document(identity, values[fields.doc_id], name, title, media_type, blocks, date)

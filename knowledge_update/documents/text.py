@@ -1,12 +1,18 @@
 """Bytes to text, and plain text to a title and blocks."""
 
 import re
+from collections.abc import Sequence
 
 from knowledge_update.documents.blocks import Block, Content, fold
 from knowledge_update.errors import DocumentError
 
 _SENTENCE_END = (".", "!", "?", "。", "！", "？", ";", "；", ":", "：", "”", '"')
 _HEADING_LENGTH = 80
+UNICODE = ("utf-8", "utf-8-sig", "utf-16")
+# The encoding of Chinese that is not Unicode; it reads GB 2312 and GBK too.
+CHINESE = "gb18030"
+# Wide characters of which a Chinese text has some of the later half of the alphabet.
+_ENOUGH = 8
 
 
 def decode(data: bytes, encoding: str | None = None) -> str:
@@ -15,41 +21,64 @@ def decode(data: bytes, encoding: str | None = None) -> str:
     Raises:
         DocumentError: When it is not text.
     """
+    return data.decode(encoding_of(data, encoding))
+
+
+def encoding_of(data: bytes, declared: str | None = None) -> str:
+    """The encoding that `decode` reads a text in.
+
+    Args:
+        data: The text.
+        declared: Its encoding where it is not UTF-8; passed over where it cannot be.
+
+    Raises:
+        DocumentError: When it is not text.
+    """
     from charset_normalizer import from_bytes
 
     for mark, name in ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
         if data.startswith(mark):
-            try:
-                return data.decode(name)
-            except UnicodeDecodeError as error:
-                raise DocumentError("is not text, although it begins like it") from error
+            if not _fits(data, name):
+                raise DocumentError("is not text, although it begins like it")
+            return name
     if b"\x00" in data:
         raise DocumentError("is not text")
-    for name in filter(None, ("utf-8", encoding)):
-        try:
-            return data.decode(name)
-        except (UnicodeDecodeError, LookupError):
-            continue
+    for name in filter(None, ("utf-8", declared)):
+        if _fits(data, name):
+            return name
     # Detection is unsure on short texts: of what can be read as GB18030, Chinese in common characters is Chinese.
-    chinese = _decoded_as_chinese(data)
-    if chinese is not None:
-        return chinese
+    if _is_chinese(data):
+        return CHINESE
     best = from_bytes(data).best()
     if best is None:
         raise DocumentError("is in no encoding that could be recognised; declare it with reader.encoding=NAME")
-    return str(best)
+    return str(best.encoding)
 
 
-def _decoded_as_chinese(data: bytes) -> str | None:
+def _fits(data: bytes, encoding: str) -> bool:
     try:
-        text = data.decode("gb18030")
+        data.decode(encoding)
+    except (UnicodeDecodeError, LookupError):
+        return False
+    return True
+
+
+def _is_chinese(data: bytes) -> bool:
+    try:
+        text = data.decode(CHINESE)
     except UnicodeDecodeError:
-        return None
+        return False
     wide = [character for character in text if ord(character) > 127]
     # The 3,755 most common characters are the first level of GB 2312: first bytes B0 to D7.
-    common = sum(0xB0 <= character.encode("gb18030")[0] <= 0xD7 for character in wide)
+    leads = [character.encode(CHINESE)[0] for character in wide]
+    common = sum(0xB0 <= lead <= 0xD7 for lead in leads)
     punctuation = sum(character in "，。、；：？！“”‘’（）《》·—…" for character in wide)
-    return text if wide and (common + punctuation) / len(wide) >= 0.9 else None
+    return bool(wide) and (common + punctuation) / len(wide) >= 0.9 and not _may_be_korean(text, leads)
+
+
+def _may_be_korean(text: str, leads: Sequence[int]) -> bool:
+    """Korean in its own encoding has first bytes of B0 to C8 alone and parts words; of Chinese half go beyond."""
+    return len(leads) >= _ENOUGH and all(0xB0 <= lead <= 0xC8 for lead in leads if lead >= 0xB0) and " " in text
 
 
 def plain_text(data: bytes, encoding: str | None = None) -> Content:

@@ -8,11 +8,22 @@ from typing import Any
 
 from knowledge_update.config import Config
 from knowledge_update.display import log, progress
+from knowledge_update.errors import RunFolderError
 from knowledge_update.evaluation.retrieval import Retriever
 from knowledge_update.inference import Generator, Prompt
 from knowledge_update.ledger import Ledger
 from knowledge_update.models import identity, load_adapter, load_model, load_tokenizer, precision, resolve
-from knowledge_update.run_folder import Row, RunFolder, journal, read_journal, read_rows, write_json
+from knowledge_update.run_folder import (
+    Row,
+    RunFolder,
+    digest,
+    journal,
+    read_journal,
+    read_json,
+    read_rows,
+    write_json,
+    write_rows,
+)
 from knowledge_update.templates import ChatTemplate
 
 RETENTION = Path(__file__).parent / "data" / "retention.jsonl"
@@ -40,6 +51,7 @@ def run(config: Config, folder: RunFolder) -> Answered:
     """
     probes = read_rows(folder.require(folder.dataset("probes"), f"collect DOCS --out {folder.path}"))
     folder.require(folder.adapter, f"train {folder.path}")
+    _check_trained_on(folder)
     questions = [*probes, *read_rows(folder.dataset("questions"))]
     general = [_general(row) for row in read_rows(RETENTION)] if config.evaluation.retention else []
     import torch
@@ -61,6 +73,16 @@ def run(config: Config, folder: RunFolder) -> Answered:
     return Answered(*answered)
 
 
+def _check_trained_on(folder: RunFolder) -> None:
+    """Refuses an adapter that was trained before the dataset was written anew: what it never saw is not its fault."""
+    arguments = read_json(folder.training_arguments) if folder.training_arguments.exists() else {}
+    rows = folder.dataset("train")
+    if rows.exists() and arguments.get("dataset", digest(rows)) != digest(rows):
+        raise RunFolderError(
+            f"the adapter in {folder.path} was trained on another dataset: run `kupdate train {folder.path}` first"
+        )
+
+
 def _general(row: Row) -> Row:
     return {**row, "set": "retention", "doc_id": None, "fact": None}
 
@@ -77,7 +99,7 @@ class _Asker:
         prompts = [prompt(row) for row in rows]
         path = self.folder.answers(name)
         self._forget_others(path, prompts, adapter)
-        known = {row["id"] for row in read_journal(path)}
+        known = {row["id"] for row in _with_answers_of(rows, path)}
         missing = [item for item in prompts if item.id not in known]
         if not missing:
             return len(rows)
@@ -107,6 +129,16 @@ class _Asker:
         write_json(note, key)
 
 
+def _with_answers_of(rows: list[Row], path: Path) -> list[Row]:
+    """What stands in a file of responses; where what is right has been changed since, it is changed there too."""
+    wanted = {row["id"]: row["answers"] for row in rows}
+    found = read_journal(path)
+    current = [{**row, "answers": wanted.get(row["id"], row["answers"])} for row in found]
+    if current != found:
+        write_rows(path, current)
+    return current
+
+
 def _answer(row: Row, response: str) -> Row:
     kept = ("id", "set", "kind", "category", "doc_id", "fact", "question", "answers")
     return {**{name: row[name] for name in kept if name in row}, "response": response}
@@ -118,7 +150,7 @@ class _OpenBook:
     def __init__(self, folder: RunFolder, template: ChatTemplate) -> None:
         with Ledger(folder.ledger) as ledger:
             self.documents = {document.id: document for document in ledger.documents()}
-            self.chunks = ledger.chunks()
+            self.chunks = list(ledger.chunks())
             self.chunk_of = {known.fact.id: known.fact.chunk for known in ledger.facts()}
         self.template = template
         self.index = {chunk.id: number for number, chunk in reversed(list(enumerate(self.chunks)))}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from knowledge_update.config import Config
-from knowledge_update.errors import WorkError
+from knowledge_update.errors import RunFolderError, WorkError
 from knowledge_update.evaluation import report
 from knowledge_update.evaluation.scoring import contains, f1
 from knowledge_update.evaluation.statistics import interval, paired_interval
@@ -36,6 +36,7 @@ def run(config: Config, folder: RunFolder) -> Evaluated:
         name: {row["id"]: row for row in read_rows(folder.require(folder.answers(name), f"infer {folder.path}"))}
         for name in MODELS
     }
+    _check_questions(folder, answers["updated"])
     scored = [_scored(row, answers) for row in answers["updated"].values()]
     summary = _Summary(config)
     by_set: dict[str, list[Row]] = defaultdict(list)
@@ -57,6 +58,18 @@ def run(config: Config, folder: RunFolder) -> Evaluated:
     write_json(folder.evaluation, figures)
     report.write(config, folder, figures, details)
     return Evaluated(figures)
+
+
+def _check_questions(folder: RunFolder, answers: dict[str, Row]) -> None:
+    """Refuses answers to the questions of a dataset that has been written anew since."""
+    paths = [path for name in ("probes", "questions") if (path := folder.dataset(name)).exists()]
+    asked = {row["id"]: (row["question"], row["answers"]) for path in paths for row in read_rows(path)}
+    answered = {row["id"]: (row["question"], row["answers"]) for row in answers.values() if row["set"] != "retention"}
+    if paths and asked != answered:
+        raise RunFolderError(
+            f"the answers in {folder.path} are to the questions of another dataset: "
+            f"run `kupdate infer {folder.path}` first"
+        )
 
 
 def _scored(row: Row, answers: dict[str, dict[str, Row]]) -> Row:

@@ -14,6 +14,7 @@ from knowledge_update.models import identity, load_model, load_tokenizer, precis
 from knowledge_update.run_folder import (
     Row,
     RunFolder,
+    digest,
     journal,
     read_json,
     read_rows,
@@ -28,8 +29,6 @@ from knowledge_update.training.optimizers import optimizer_for
 from knowledge_update.training.replay import replayed, with_opinions
 from knowledge_update.training.rows import Encoded, Encoder, weighed
 from knowledge_update.training.trunk import Trunk, trunk_of
-
-ARGUMENTS = "training.json"
 
 
 @dataclass(frozen=True)
@@ -189,7 +188,8 @@ def _save(
         model.save_pretrained(str(partial))
         template.tokenizer.save_pretrained(str(partial))
         arguments = {"key": key, "result": asdict(result), "model": config.model.name, "seed": config.seed}
-        write_json(partial / ARGUMENTS, {**arguments, "settings": asdict(config)})
+        arguments["dataset"] = digest(folder.dataset("train"))
+        write_json(partial / folder.training_arguments.name, {**arguments, "settings": asdict(config)})
         written = load_file(partial / "adapter_model.safetensors")
         for name, tensor in adapters.trainable(model).items():
             stored = written.get(name.replace(".default.", "."))
@@ -199,10 +199,9 @@ def _save(
 
 
 def _finished(folder: RunFolder, key: str) -> Trained | None:
-    path = folder.adapter / ARGUMENTS
-    if not path.exists():
+    if not folder.training_arguments.exists():
         return None
-    arguments = read_json(path)
+    arguments = read_json(folder.training_arguments)
     return Trained(**arguments["result"]) if arguments["key"] == key else None
 
 

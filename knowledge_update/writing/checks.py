@@ -1,10 +1,10 @@
-"""What keeps training and evaluation apart: which wordings are trained, which are probes, and what is left out."""
+"""What keeps training and evaluation apart in a fact: which wordings are trained, and which is its probe."""
 
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from knowledge_update.ledger import Drop, QuestionRow, content_id
+from knowledge_update.ledger import QuestionRow, content_id
 from knowledge_update.writing.statements import (
     ABOUT,
     CLOZE,
@@ -30,10 +30,19 @@ def words(text: str) -> frozenset[str]:
     return frozenset(re.findall(r"[\u4e00-\u9fff]|[^\W_]+", text.lower()))
 
 
+def sequence(text: str) -> str:
+    """The words of a text in their order, as `words` finds them."""
+    return " ".join(re.findall(r"[\u4e00-\u9fff]|[^\W_]+", text.lower()))
+
+
 def similarity(left: str, right: str) -> float:
     """Jaccard similarity of two wordings' words."""
-    a, b = words(left), words(right)
-    return len(a & b) / len(a | b) if a | b else 1.0
+    return jaccard(words(left), words(right))
+
+
+def jaccard(left: frozenset[str], right: frozenset[str]) -> float:
+    """Jaccard similarity of two sets of words."""
+    return len(left & right) / len(left | right) if left | right else 1.0
 
 
 def split(fact: str, askings: Sequence[Asking], *, wordings: int, validation_share: float) -> list[QuestionRow]:
@@ -91,21 +100,3 @@ def _in_turn(askings: Iterable[Asking]) -> list[Asking]:
 def _row(fact: str, part: str, asking: Asking) -> QuestionRow:
     identity = content_id(fact, asking.wording, asking.question, asking.answer)
     return QuestionRow(identity, fact, part, asking.form, asking.role, asking.wording, asking.question, asking.answer)
-
-
-def consistent(rows: Sequence[QuestionRow]) -> tuple[list[QuestionRow], list[Drop]]:
-    """Leaves out questions of one wording with several answers, and trained wordings equal to some fact's probe."""
-    answers: dict[frozenset[str], set[str]] = defaultdict(set)
-    probes = {words(row.question) for row in rows if row.split == "probe"}
-    for row in rows:
-        answers[words(row.question)].add(row.answer.lower())
-    kept, drops = [], []
-    for row in rows:
-        key = words(row.question)
-        if row.question and row.wording not in (CLOZE, COMPLETION, ABOUT) and len(answers[key]) > 1:
-            drops.append(Drop("dataset", row.id, f"asked with several answers: {row.question}"))
-        elif row.split != "probe" and row.question and key in probes:
-            drops.append(Drop("dataset", row.id, f"worded like a probe: {row.question}"))
-        else:
-            kept.append(row)
-    return kept, drops

@@ -2,22 +2,30 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from knowledge_update.config import Config, WriterConfig
-from knowledge_update.display import log, progress
+from knowledge_update.display import Advance, log, progress
 from knowledge_update.documents.blocks import Document
 from knowledge_update.documents.chunking import Passage, passages
-from knowledge_update.documents.reading import QUESTIONS_NAME, read
+from knowledge_update.documents.reading import QUESTIONS_NAME, Source
 from knowledge_update.documents.records import Fields
+from knowledge_update.documents.recutting import Cut, recut
 from knowledge_update.errors import DocumentError, WorkError
-from knowledge_update.ledger import DocumentRow, Drop, FactRow, KnownFact, Ledger, QuestionRow, RewriteRow, content_id
+from knowledge_update.facts.coverage import coverage, total
+from knowledge_update.ledger import DocumentRow, Drop, FactRow, Ledger, QuestionRow, RewriteRow, content_id
 from knowledge_update.models import load_tokenizer, resolve
 from knowledge_update.run_folder import Row, RunFolder, write_rows
-from knowledge_update.writing import rules
-from knowledge_update.writing.checks import consistent, split
+from knowledge_update.writing import dataset, rules
+from knowledge_update.writing.checks import split
+from knowledge_update.writing.dataset import digest, tell_of_change
 from knowledge_update.writing.question_files import read_questions
+from knowledge_update.writing.revision import settle
 from knowledge_update.writing.statements import Part, Rewrite, Unused
+
+# Files that were not read and are named on the terminal; all are in the ledger.
+_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -33,47 +41,100 @@ class Collected:
 
 
 def run(config: Config, folder: RunFolder) -> Collected:
-    """Writes the ledger and `dataset/` of a run folder; documents already in the ledger are not written again.
+    """Writes the ledger and `dataset/` of a run folder; what is in the ledger already is not written again.
 
     Raises:
         DocumentError: When there is nothing to read, or nothing in it became a fact.
     """
     if config.documents is None:
         raise DocumentError("no documents were named: kupdate collect DOCS")
-    source = Path(config.documents).expanduser()
     reader = config.reader
     fields = Fields(reader.id_field, reader.title_field, reader.text_field)
-    reading = read(source, encoding=reader.encoding, limit=reader.limit, pattern=reader.pattern, fields=fields)
-    human = _human(config, source)
+    source = Source(Path(config.documents).expanduser(), reader.encoding, reader.limit, reader.pattern, fields)
+    documents = source.documents()
+    # Where there is none, nothing has been made yet that a mistake would leave behind.
+    first = next(documents)
+    human = _human(config, source.path)
     tokenizer = load_tokenizer(resolve(config.model.name, local_files_only=config.model.local_files_only))
 
-    def count(text: str) -> int:
-        return len(tokenizer.tokenize(text))
+    def cut(document: Document) -> list[Passage]:
+        budget, overlap = reader.chunk_tokens, reader.chunk_overlap_tokens
+        return passages(document, lambda text: len(tokenizer.tokenize(text)), budget, overlap)
 
-    for refused in reading.refused:
-        log.warning("not read: %s %s", refused.path, refused.reason)
     with Ledger(folder.ledger) as ledger:
-        ledger.add_drops(Drop("read", refused.path, refused.reason) for refused in reading.refused)
-        new = [document for document in reading.documents if not ledger.has_document(document.id)]
-        cut = ((document, passages(document, count, reader.chunk_tokens)) for document in new)
-        with progress("Writing facts and questions", len(new), "documents") as advance:
-            for document, chunks, written in _written(cut, config, ledger):
+        with progress("Writing facts and questions", source.expected(), "documents") as advance:
+            new = _cut(_new(chain([first], documents), ledger, advance), cut, ledger)
+            for document, chunks, written in _written(new, config, ledger):
                 _enter(document, chunks, written, ledger, config.writer)
                 advance()
-        return _export(ledger, human, folder, source, config)
+        _note_unread(source, ledger)
+        settled = settle(ledger, list(source.found.values()), kept=[refused.path for refused in source.refused])
+        if settled:
+            log.info("since the last time: %s", settled)
+        return _export(ledger, human, folder, source.path, config)
+
+
+def _new(documents: Iterable[Document], ledger: Ledger, advance: Advance) -> Iterator[Document]:
+    """The documents that have not been written before."""
+    for document in documents:
+        if ledger.has_document(document.id, document.title):
+            advance()
+        else:
+            yield document
+
+
+def _note_unread(source: Source, ledger: Ledger) -> None:
+    """Says what was read and what was not; the ledger keeps every file that was not, with its reason."""
+    ledger.forget_drops("read")
+    ledger.add_drops(Drop("read", refused.path, refused.reason) for refused in source.refused)
+    paths = {document.path for document in ledger.documents()}
+    for refused in source.refused[:_NAMED]:
+        kept = "; what it said before is kept, until it is removed" if refused.path in paths else ""
+        log.warning("not read: %s %s%s", refused.path, refused.reason, kept)
+    if len(source.refused) > _NAMED:
+        log.warning("… and %d more: `kupdate facts --dropped` names them", len(source.refused) - _NAMED)
+    log.info("%s", source.summary())
+
+
+@dataclass(frozen=True)
+class _Chunks:
+    """The passages of a document, and which of them have been written before."""
+
+    passages: Sequence[Passage]
+    known: frozenset[str]
+
+
+def _cut(documents: Iterable[Document], cut: Cut, ledger: Ledger) -> Iterator[tuple[Document, _Chunks]]:
+    """Documents with their passages; those that an earlier version held stay as they are."""
+    for document in documents:
+        earlier = ledger.chunks_before(document.path, document.doc_id)
+        held = [text for identity, text in earlier if identity == content_id(document.title, text)]
+        yield document, _Chunks(recut(document, held, cut), frozenset(identity for identity, _ in earlier))
 
 
 def _written(
-    documents: Iterable[tuple[Document, Sequence[Passage]]], config: Config, ledger: Ledger
+    documents: Iterable[tuple[Document, _Chunks]], config: Config, ledger: Ledger
 ) -> Iterator[tuple[Document, Sequence[Passage], Iterable[tuple[Passage, Part]]]]:
-    """Documents with what was written of each, as they are finished."""
+    """Documents with what was written of each, as they are finished; of known passages nothing is written."""
     if config.writer.name == "rules":
-        yield from ((document, chunks, rules.write(document, chunks)) for document, chunks in documents)
-    else:
-        # Imported here: the client takes a second.
-        from knowledge_update.writing.prompted.collector import write
+        for document, chunks in documents:
+            # Rules read a passage by what stands before it.
+            written = rules.write(document, chunks.passages)
+            yield document, chunks.passages, (part for part in written if part[0].row.id not in chunks.known)
+        return
+    # Imported here: the client takes a second.
+    from knowledge_update.writing.prompted.collector import write
 
-        yield from write(documents, config, ledger)
+    whole: dict[str, Sequence[Passage]] = {}
+
+    def unwritten() -> Iterator[tuple[Document, Sequence[Passage]]]:
+        for document, chunks in documents:
+            whole[document.id] = chunks.passages
+            yield document, [passage for passage in chunks.passages if passage.row.id not in chunks.known]
+
+    for document, themed, said in write(unwritten(), config, ledger):
+        new = {passage.row.id: passage for passage in themed}
+        yield document, [new.get(passage.row.id, passage) for passage in whole.pop(document.id)], said
 
 
 def _enter(
@@ -87,9 +148,11 @@ def _enter(
     questions: list[QuestionRow] = []
     drops: list[Drop] = []
     rewrites: list[RewriteRow] = []
+    # What two passages share is written of twice.
+    told: set[tuple[int, str]] = set()
     for passage, written in writings:
         if isinstance(written, Unused):
-            drops.append(Drop("write", f"{document.doc_id}: {written.quote}", written.reason))
+            drops.append(Drop("write", f"{document.doc_id}: {written.quote}", written.reason, passage.row.id))
             continue
         if isinstance(written, Rewrite):
             identity = content_id(passage.row.id, written.genre, written.text)
@@ -98,10 +161,13 @@ def _enter(
         fact = content_id(passage.row.id, written.text)
         end = written.start + len(written.quote)
         if passage.row.text[written.start : end] != written.quote:
-            drops.append(Drop("write", f"{document.doc_id}: {written.text}", "its quote is not in the passage"))
+            reason = "its quote is not in the passage"
+            drops.append(Drop("write", f"{document.doc_id}: {written.text}", reason, passage.row.id))
             continue
-        if fact in facts:
+        place = (passage.row.start + written.start, written.text)
+        if fact in facts or place in told:
             continue
+        told.add(place)
         facts[fact] = FactRow(fact, passage.row.id, written.text, written.quote, written.start, end)
         questions.extend(
             split(
@@ -112,74 +178,30 @@ def _enter(
             )
         )
     row = DocumentRow(
-        document.id, document.doc_id, document.path, document.title, document.media_type, document.language
-    )
+        document.id, document.doc_id, document.path, document.title, document.media_type, document.language,
+        date=document.date,
+    )  # fmt: skip
     ledger.add(row, [passage.row for passage in chunks], facts.values(), questions, drops, rewrites)
 
 
 def _export(ledger: Ledger, rows: list[Row], folder: RunFolder, source: Path, config: Config) -> Collected:
-    facts = ledger.facts()
+    facts = ledger.count()
     if not facts:
         why = f"`kupdate facts {folder.path} --dropped` says why"
         writer = config.writer
         if writer.name != "rules":
             raise WorkError(f"nothing that {writer.model or config.model.name} wrote could be used; {why}")
         raise DocumentError(f"no sentence in {source} became a fact; {why}")
-    questions, drops = consistent(ledger.questions())
-    ledger.add_drops(drops)
-    by_fact: dict[str, list[QuestionRow]] = {}
-    for question in questions:
-        by_fact.setdefault(question.fact, []).append(question)
-    ordered = [(known, question) for known in facts for question in by_fact.get(known.fact.id, [])]
-    train = [_trained(known, question) for known, question in ordered if question.split == "train"]
-    train.extend(
-        {"id": row.id, "fact": None, "wording": "rewrite", "language": language, "text": row.text}
-        for row, language in ledger.rewrites()
-    )
-    probes = [_probe(known, question) for known, question in ordered if question.split == "probe"]
+    before = digest(folder)
     human, skipped = _of_known(rows, {document.doc_id for document in ledger.documents()})
+    ledger.forget_drops("questions")
     ledger.add_drops(skipped)
-    write_rows(folder.dataset("qa_pairs"), (_pair(known, question) for known, question in ordered if question.question))
-    write_rows(folder.dataset("train"), train)
-    write_rows(folder.dataset("validation"), (_trained(k, q) for k, q in ordered if q.split == "validation"))
     write_rows(folder.dataset("questions"), human)
-    # Last, because it tells the later stages that the dataset is complete.
-    write_rows(folder.dataset("probes"), probes)
-    documents = len(ledger.documents())
-    return Collected(documents, len(facts), len(train), len(probes), len(human), len(ledger.drops()))
-
-
-def _trained(known: KnownFact, question: QuestionRow) -> Row:
-    row: Row = {"id": question.id, "fact": question.fact, "wording": question.wording, "language": known.language}
-    if not question.question:
-        return {**row, "text": question.answer}
-    return {
-        **row,
-        "messages": [
-            {"role": "user", "content": question.question},
-            {"role": "assistant", "content": question.answer},
-        ],
-    }
-
-
-def _probe(known: KnownFact, question: QuestionRow) -> Row:
-    return {
-        "id": question.id, "set": "held_out", "doc_id": known.doc_id, "fact": question.fact,
-        "question": question.question, "answers": [question.answer],
-    }  # fmt: skip
-
-
-def _pair(known: KnownFact, question: QuestionRow) -> Row:
-    return {
-        "id": question.id,
-        "conversations": [
-            {"from": "user", "value": question.question},
-            {"from": "assistant", "value": question.answer},
-        ],
-        "fact": known.fact.text,
-        "file_name": known.path,
-        "split": question.split,
-    }
+    written = dataset.write(ledger, folder)
+    tell_of_change(folder, before)
+    log.info("coverage: %s", total(coverage(ledger)).line())
+    documents = sum(1 for _ in ledger.documents())
+    return Collected(documents, facts, written.trained, written.probes, len(human), ledger.count_drops())
 
 
 def _human(config: Config, source: Path) -> list[Row]:

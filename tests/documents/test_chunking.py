@@ -113,3 +113,70 @@ def test_the_same_passage_in_two_documents_has_one_identity() -> None:
     (alone,), (_, after) = cut(6, text), cut(6, Block("paragraph", "It stands on a cape."), text)
     assert alone.row.id == after.row.id
     assert (alone.row.start, after.row.start) == (0, 21)
+
+
+@given(st.lists(BLOCKS, max_size=10), st.integers(1, 40), st.integers(0, 30))
+def test_overlap_repeats_whole_sentences_and_contains_no_passage(
+    blocks: list[Block], budget: int, overlap: int
+) -> None:
+    # Headings after the last text may be left out.
+    while blocks and blocks[-1].kind == "heading":
+        blocks = blocks[:-1]
+    source = document(*blocks)
+    whole, _ = text_of(source)
+    found = passages(source, count, budget, overlap)
+    alone = [(passage.row.start, passage.row.end) for passage in passages(source, count, budget)]
+    spans = [(passage.row.start, passage.row.end) for passage in found]
+    assert (spans == alone) or overlap
+    assert [end for _, end in spans][-1:] == [end for _, end in alone][-1:]
+    for before, after in pairwise(found):
+        # Both ends move on: neither contains the other, and each has something of its own.
+        assert before.row.start < after.row.start
+        assert before.row.end < after.row.end
+        repeated = [block for block, offset in after.blocks if after.row.start + offset < before.row.end]
+        told = {sentence.rstrip() for block, _ in before.blocks for sentence, _ in sentences(block.text)}
+        told |= {block.text for block, _ in before.blocks}
+        assert all(block.kind != "heading" and block.text in told for block in repeated)
+        assert sum(count(block.text) for block in repeated) <= overlap
+        assert whole[before.row.end : after.row.start].strip() == ""
+    for passage in found:
+        assert whole[passage.row.start : passage.row.end] == passage.row.text
+        assert sum(count(block.text) for block, _ in passage.blocks) <= budget or len(passage.blocks) == 1
+        for block, offset in passage.blocks:
+            assert passage.row.text[offset : offset + len(block.text)] == block.text
+
+
+def test_overlap_stays_behind_a_heading_and_keeps_its_path() -> None:
+    blocks = [
+        Block("heading", "History", level=2),
+        Block("paragraph", "The first lamp burned oil. It was red. Nobody liked it."),
+        Block("paragraph", "The second lamp burned gas."),
+        Block("heading", "Today", level=2),
+        Block("paragraph", "It is electric."),
+    ]
+    found = passages(document(*blocks), count, 12, 6)
+    assert [(passage.row.heading_path, passage.row.text) for passage in found] == [
+        ("History", "History\nThe first lamp burned oil. It was red. Nobody liked it."),
+        ("History", "It was red. Nobody liked it.\nThe second lamp burned gas."),
+        ("Today", "Today\nIt is electric."),
+    ]
+
+
+@given(st.integers(1, 400), st.sampled_from([" ", ", ", "，", ""]), st.integers(1, 30))
+def test_a_text_without_an_end_is_cut_when_no_model_could_take_it(words: int, between: str, budget: int) -> None:
+    source = document(Block("item", between.join(["灯塔"] * words)))
+    whole, _ = text_of(source)
+    found = passages(source, len, budget)
+    assert "".join(whole.split()) == "".join("".join(passage.row.text for passage in found).split())
+    for passage in found:
+        # White space between the parts is nobody's.
+        assert sum(len(block.text) for block, _ in passage.blocks) <= (4 * budget if len(found) == 1 else budget)
+        assert whole[passage.row.start : passage.row.end] == passage.row.text
+
+
+def test_a_long_text_is_cut_behind_a_clause_near_its_middle() -> None:
+    text = "one two three four five six seven eight, nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
+    assert [passage.row.text for passage in cut(4, Block("row", text, cells=(text,)))] == [
+        "one two three four", "five six seven eight,", "nine ten eleven", "twelve thirteen",
+        "fourteen fifteen sixteen seventeen",
+    ]  # fmt: skip

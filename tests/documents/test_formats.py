@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from knowledge_update.documents.blocks import Block, fold
 from knowledge_update.documents.html import page as html
 from knowledge_update.documents.markdown import markdown
-from knowledge_update.documents.office import word
 from knowledge_update.documents.text import decode, plain_text
+from knowledge_update.documents.word import word
 from knowledge_update.errors import DocumentError
 
+KOREAN = "등대는 1874년에 세워졌다. 높이는 38미터이고 계단은 이백십이 개이다."
 CHINESE = "海鸥面包店在码头街，每天早上六点开门。"
 HEADER = ("Ship", "Launched", "Builder")
 
@@ -31,9 +32,29 @@ def row(*cells: str, header: tuple[str, ...] = HEADER) -> Block:
         (b"\xfe\xff" + CHINESE.encode("utf-16-be"), CHINESE),
         (CHINESE.encode("gb18030"), CHINESE),
         ("六点开门。".encode("gb18030"), "六点开门。"),
+        ("灯塔".encode("gb18030"), "灯塔"),
+        ("海鸥号𠮷".encode("gb18030"), "海鸥号𠮷"),
+        ("北京 广州 成都 保定 安徽 福建 甘肃".encode("gb18030"), "北京 广州 成都 保定 安徽 福建 甘肃"),
+        ("燈塔建於1874年，高三十八米。".encode("big5"), "燈塔建於1874年，高三十八米。"),
+        ("灯台は1874年に建てられた。".encode("cp932"), "灯台は1874年に建てられた。"),
+        (KOREAN.encode("cp949"), KOREAN),
         (b"plain words", "plain words"),
     ],
-    ids=["utf-8", "byte order mark", "utf-16", "utf-16 big-endian", "gb18030", "short gb18030", "ascii"],
+    ids=[
+        "utf-8",
+        "byte order mark",
+        "utf-16",
+        "utf-16 big-endian",
+        "gb18030",
+        "short gb18030",
+        "two characters",
+        "four bytes",
+        "list",
+        "big5",
+        "shift-jis",
+        "korean",
+        "ascii",
+    ],
 )
 def test_text_is_decoded(data: bytes, text: str) -> None:
     assert decode(data) == text
@@ -43,6 +64,27 @@ def test_the_declared_encoding_is_used_where_utf_8_does_not_fit() -> None:
     assert decode("Größe".encode("cp1252"), "cp1252") == "Größe"
     assert decode("Größe".encode(), "cp1252") == "Größe"
     assert decode(CHINESE.encode("gb18030"), "no-such-encoding") == CHINESE
+    # Five characters are too few to tell Korean from Chinese, and rare characters look like neither.
+    for text, name in (("안녕하세요", "cp949"), ("堃喆翀昇", "gb18030")):
+        assert decode(text.encode(name)) != text
+        assert decode(text.encode(name), name) == text
+
+
+@pytest.mark.parametrize(
+    ("declared", "encoding"),
+    [
+        ('<meta charset="{}">', "cp949"), ("<meta charset=gb2312>", "gb18030"), ("<meta charset='GBK'>", "gb18030"),
+        ('<meta http-equiv="Content-Type" content="text/html; charset={}">', "cp1250"),
+        ('<?xml version="1.0" encoding="{}"?>', "cp1251"), ('<meta charset="no-such">', "gb18030"),
+    ],
+)  # fmt: skip
+def test_a_page_is_read_in_the_encoding_it_declares(declared: str, encoding: str) -> None:
+    text = {"cp949": "안녕하세요", "cp1250": "Żółty dom.", "cp1251": "Маяк."}.get(encoding, "六点开门。")
+    page = f"<html><head>{declared.format(encoding)}</head><body><p>{text}</p></body></html>"
+    if declared.startswith("<?"):
+        page = f"{declared.format(encoding)}<html><body><p>{text}</p></body></html>"
+    assert [block.text for block in html(page.encode(encoding))[1]] == [text]
+    assert [block.text for block in html(page.encode())[1]] == [text]
 
 
 @pytest.mark.parametrize("data", [b"\x7fELF\x00\x01\x02", b"\xff\xfea", b"\xff\xfe\x00\xd8"])

@@ -1,5 +1,6 @@
 """Documents are found, read, told apart; what cannot be read is named with its reason."""
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from knowledge_update.documents.blocks import Block, Document, document_id
-from knowledge_update.documents.reading import Reading, Refused, read
+from knowledge_update.documents.reading import Reading, Refused, Source, read
+from knowledge_update.documents.records import Fields
+from knowledge_update.documents.records import jsonl as jsonl_lines
 from knowledge_update.errors import DocumentError
 
 SENTENCE = "The lamp was lit in 1874."
@@ -155,3 +158,56 @@ def test_nothing_to_read_says_so(tmp_path: Path) -> None:
     put(tmp_path, {"a.png": b"", "b.jpg": b"", "c.gif": b""})
     with pytest.raises(DocumentError, match=r"could be read: a\.png is of a kind .* \(and 2 more\)$"):
         read(tmp_path)
+
+
+def test_documents_are_read_one_after_another(tmp_path: Path) -> None:
+    put(tmp_path, {f"{number}.txt": f"{number} lamps burn." for number in range(3)})
+    source = Source(tmp_path)
+    documents = source.documents()
+    assert next(documents).path == "0.txt"
+    (tmp_path / "1.txt").unlink()
+    (tmp_path / "2.txt").write_text("The gull flies.", encoding="utf-8")
+    assert [block.text for document in documents for block in document.blocks] == ["The gull flies."]
+    assert [refused.path for refused in source.refused] == ["1.txt"]
+
+
+def test_lines_of_jsonl_are_read_one_after_another(tmp_path: Path) -> None:
+    lines = (json.dumps({"doc_id": str(at), "text": SENTENCE}).encode() + b"\n" for at in itertools.count())
+    found = list(itertools.islice(jsonl_lines(lines, "endless.jsonl", Fields()), 3))
+    assert [document.doc_id for document in found] == ["0", "1", "2"]
+
+
+def test_reading_is_told_in_a_line(tmp_path: Path) -> None:
+    chinese = "灯塔建于一八七四年。"
+    put(
+        tmp_path,
+        {
+            "a.txt": SENTENCE, "b.txt": SENTENCE, "c.TXT": chinese.encode("gb18030"), "d.md": "The gull flies.",
+            "e.jsonl": jsonl({"doc_id": "x", "text": "It is red."}, {"doc_id": "y", "text": "It is blue."}, {}),
+            "f.png": b"", "g.jpg": b"", "h.txt": "",
+        },
+    )  # fmt: skip
+    source = Source(tmp_path)
+    # Lines of JSONL, and every other file of a kind that is read.
+    assert source.expected() == 8
+    assert len(list(source.documents())) == 5
+    assert [(found.doc_id, found.blocks) for found in source.found.values()] == [
+        ("a", ()), ("c", ()), ("d", ()), ("x", ()), ("y", ()),
+    ]  # fmt: skip
+    assert source.summary() == (
+        "4 files read (1 md, 3 txt); 1 repeated; encoding guessed of 1 as gb18030 (reader.encoding declares it);"
+        " 4 not read: is of a kind that is not read (2), line 3 is not {doc_id, title, text} (1), has no text (1)"
+    )
+    declared = Source(tmp_path, encoding="gb18030", limit=2)
+    assert declared.expected() == 2
+    assert [document.path for document in declared.documents()] == ["a.txt", "c.TXT"]
+    assert declared.summary() == "2 files read (2 txt); 1 repeated"
+
+
+def test_what_was_told_is_told_anew_when_documents_are_read_again(tmp_path: Path) -> None:
+    put(tmp_path, {"a.png": b"", "b.txt": SENTENCE, "c.png": b""})
+    source = Source(tmp_path)
+    assert next(source.documents()).path == "b.txt"
+    assert [refused.path for refused in source.refused] == ["a.png"]
+    assert [document.path for document in source.documents()] == ["b.txt"]
+    assert [refused.path for refused in source.refused] == ["a.png", "c.png"]

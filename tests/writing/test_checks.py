@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge_update.ledger import Drop, QuestionRow, content_id
-from knowledge_update.writing.checks import NEAR_DUPLICATE, consistent, similarity, split, words
+from knowledge_update.ledger import QuestionRow, content_id
+from knowledge_update.writing.checks import NEAR_DUPLICATE, similarity, split, words
 from knowledge_update.writing.statements import (
     ABOUT,
     CLOZE,
@@ -134,41 +134,3 @@ def test_the_validation_share_is_about_what_was_asked_for() -> None:
 def test_a_fact_with_few_wordings_is_trained_with_all_of_them() -> None:
     askings = [asking(DIRECT, [str(number)], "slot0") for number in range(2)]
     assert {found.split for found in chosen(askings, share=0.99)} == {"train"}
-
-
-def test_questions_with_several_answers_are_left_out() -> None:
-    first, second = row("Who kept the lamp?", "Hesk"), row("who kept THE lamp", "Varne", "probe")
-    same, other = row("Who kept the lamp?", "hesk", "validation"), row("Who sold the lamp?", "Varne")
-    kept, drops = consistent([first, second, same, other])
-    assert kept == [other]
-    assert drops == [
-        Drop("dataset", found.id, f"asked with several answers: {found.question}") for found in (first, second, same)
-    ]
-
-
-def test_gaps_and_plain_texts_may_have_several_answers() -> None:
-    rows = [
-        row("The lamp of ____.", "Hesk", wording=CLOZE), row("The lamp of ____.", "Varne", wording=CLOZE),
-        row("", "The lamp is red.", wording=TEXT), row("", "The lamp is old.", wording=TEXT),
-    ]  # fmt: skip
-    assert consistent(rows) == (rows, [])
-
-
-def test_a_wording_that_is_another_facts_probe_is_not_trained() -> None:
-    probe = row("Could you tell me who kept the lamp?", "Hesk", "probe", INDIRECT)
-    twin = row("could you tell me: Who kept the lamp", "Hesk")
-    aside = row("Could you tell me who kept the lamp", "Hesk", "validation")
-    other = row("Who kept the lamp?", "Hesk")
-    assert consistent([probe, twin, aside, other]) == (
-        [probe, other],
-        [Drop("dataset", found.id, f"worded like a probe: {found.question}") for found in (twin, aside)],
-    )
-
-
-@given(st.lists(st.builds(row, QUESTIONS.map(" ".join), st.sampled_from("ab"), st.sampled_from(["train", "probe"]))))
-def test_what_is_kept_is_consistent(rows: list[QuestionRow]) -> None:
-    kept, drops = consistent(rows)
-    assert len(kept) + len(drops) == len(rows)
-    assert consistent(kept) == (kept, [])
-    probes = {words(found.question) for found in kept if found.split == "probe"}
-    assert not probes & {words(found.question) for found in kept if found.split == "train"}

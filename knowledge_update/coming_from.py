@@ -1,0 +1,148 @@
+"""The commands and options of the described systems and what they are here: `python -m knowledge_update.coming_from`.
+
+What an option sets is looked up in `flags.FLAGS`; the page `docs/coming-from.md` is what this prints.
+"""
+
+from dataclasses import dataclass
+
+from knowledge_update.flags import FLAGS, Flag
+
+
+@dataclass(frozen=True)
+class Command:
+    """A described command.
+
+    Args:
+        described: As it is described.
+        here: The command in its place, empty while there is none.
+        verb: The verb that takes its options.
+        options: Names of its options as they are described, and of environment variables of its script.
+        note: What differs.
+    """
+
+    described: str
+    here: str
+    verb: str
+    options: tuple[str, ...] = ()
+    note: str = ""
+
+
+_COLLECT = tuple(
+    "data_path file_type model_name_or_path model_type chunk_size_by_token qa_amount_per_fact role_amount_per_fact"
+    " save_dir json_save_dir".split()
+)
+_TALK = tuple("model_path num_gpus input_pattern load_8bit".split())
+
+SYSTEMS: dict[str, tuple[Command, ...]] = {
+    "KnowledgeUpdate": (
+        Command("bash shells/collect_data.sh", "bash shells/collect_data.sh", "collect", _COLLECT,
+                "from any folder; options are passed on"),
+        Command("bash collect_data.sh", "bash shells/collect_data.sh", "collect"),
+        Command("python data_processor/data_collection_local.py", "kupdate collect DOCS", "collect", _COLLECT),
+        Command("python data_processor/data_collection_api.py", "kupdate collect DOCS writer=api", "collect", _COLLECT,
+                "calls go out side by side, within the rates you name (`writer.rpm`, `writer.tpm`)"),
+        Command("python collect_data.py", "kupdate collect DOCS", "collect", _COLLECT),
+        Command("bash shells/finetune_lora_ds.sh, torchrun finetune.py", "kupdate train RUN", "train", tuple(
+            "model_name_or_path key use_wandb wandb_run_name data_path bf16 output_dir num_train_epochs"
+            " per_device_train_batch_size per_device_eval_batch_size gradient_accumulation_steps validation"
+            " validation_size logging_strategy logging_steps eval_strategy eval_steps save_strategy save_total_limit"
+            " learning_rate use_lora deepspeed wandb_key GPUS_PER_NODE NNODES NODE_RANK MASTER_ADDR MASTER_PORT MODEL"
+            " DATA DS_CONFIG_PATH WANDB_KEY".split()
+        ), "one process so far; it takes a run folder"),
+        Command("bash shells/inference.sh", "kupdate infer RUN", "infer",
+                tuple("model_name_or_path test_data_path output_path lora_weights".split()), "it takes a run folder"),
+        Command("bash shells/evaluate.sh, python evaluate.py", "kupdate evaluate RUN", "evaluate",
+                tuple("data_path data_name_sft data_name_base max_attempts retry_delay local_model_path".split()),
+                "containment and F1; no judge model yet"),
+        Command("bash test_case_1.sh", "", "check"),
+        Command("bash cauchy_test.sh, python cauchy_test.py", "", "check",
+                tuple("folder threshold script loss_folder".split())),
+    ),
+    "The QLoRA project": (
+        Command("python finetune.py", "kupdate train RUN", "train", tuple(
+            "base_model local_files_only data_path per_device_train_batch_size gradient_accumulation_steps output_path"
+            " output_dir use_8bit".split()
+        ), "it takes a run folder"),
+        Command("python merge_lora.py", "", "merge", ("lora_model", "output_dir")),
+        Command("python cli_demo.py", "kupdate chat MODEL", "chat", _TALK),
+        Command("python gradio_ui.py", "", "web", _TALK),
+    ),
+    "PandaLLM": (
+        Command("python train.py", "kupdate train RUN", "train", tuple(
+            "model conf_path instruction_tuning_data_dir pretraining_data_dir num_workers prefetch_factor"
+            " max_seq_length ckpt_path per_gpu_train_batch_size per_gpu_eval_batch_size optimizer learning_rate"
+            " lr_scheduler gradient_accumulation_steps weight_decay adam_epsilon adam_betas max_grad_norm"
+            " num_train_epochs max_steps warmup_proportion warmup_steps bit_training use_lora lora_r lora_alpha"
+            " lora_dropout use_quant".split()
+        ), "the composed `conf/tmp.yaml` is a run folder's `config.yaml`; `kupdate config` prints it"),
+    ),
+}  # fmt: skip
+
+NOTES = {
+    "data_path": "the folder; the same as naming it first: `kupdate collect DOCS`",
+    "file_type": "`docx` reads `**/*.docx`; without it every kind that can be read is",
+    "model_name_or_path": "the model that is taught; chunks are counted in its tokens",
+    "save_dir": "a JSONL file, besides the run folder's `dataset/qa_pairs.jsonl`; a folder takes `qa_pairs.jsonl`",
+    "json_save_dir": "a file that holds one JSON array; a folder takes `qa_pairs.json`",
+    "use_lora": "only `True` so far",
+    "lora_alpha": "2 · rank where it is not given",
+}
+
+_HEAD = """# Coming from another system
+
+Every command and option of the three described systems, and what it is here. Options are accepted under their own
+names, with `-` and `_` alike, as `--name value` or `--name=value`; a boolean also bare. Each sets a key, which can be
+set without it too: `--chunk_size_by_token 128` is `reader.chunk_tokens=128` at the end of a command.
+
+This page is made by `make docs` out of the tables that the command line itself reads (`knowledge_update/flags.py`,
+`knowledge_update/coming_from.py`). **Not yet** means what it says: such an option is refused, with the nearest
+known one named, and such a variable is not looked at.
+"""
+
+
+def page() -> str:
+    """The page, as Markdown."""
+    lines = [_HEAD]
+    for system, commands in SYSTEMS.items():
+        lines += [f"## {system}", "", "| command | here | |", "|---|---|---|"]
+        for command in commands:
+            here = f"`{command.here}`" if command.here else "**not yet**"
+            lines.append(f"| `{command.described}` | {here} | {command.note} |")
+        lines.append("")
+        for verb, options in _by_verb(commands).items():
+            lines += [f"### {system}: options of `{verb}`", "", "| option | key | |", "|---|---|---|"]
+            lines += [_row(name, verb) for name in options]
+            lines.append("")
+    lines += ["## Other names", "", "Names that the field knows, beside those above.", ""]
+    lines += ["| option | verbs | key |", "|---|---|---|"]
+    lines += [f"| `--{flag.name}` | {', '.join(flag.verbs)} | `{flag.key}` |" for flag in _others()]
+    return "\n".join(lines) + "\n"
+
+
+def _by_verb(commands: tuple[Command, ...]) -> dict[str, list[str]]:
+    """Options by the verb that takes them, each once, in the order they are described."""
+    found: dict[str, dict[str, None]] = {}
+    for command in commands:
+        found.setdefault(command.verb, {}).update(dict.fromkeys(command.options))
+    return {verb: list(options) for verb, options in found.items() if options}
+
+
+def _row(name: str, verb: str) -> str:
+    flag = _flag(name, verb)
+    shown = name if name.isupper() else f"--{name}"
+    note = NOTES.get(name, "") if flag else ""
+    return f"| `{shown}` | {f'`{flag.key}`' if flag else '**not yet**'} | {note} |"
+
+
+def _flag(name: str, verb: str) -> Flag | None:
+    return next((flag for flag in FLAGS if flag.name == name and verb in flag.verbs), None)
+
+
+def _others() -> list[Flag]:
+    """Flags that none of the systems describes."""
+    described = {name for commands in SYSTEMS.values() for command in commands for name in command.options}
+    return [flag for flag in FLAGS if flag.name not in described]
+
+
+if __name__ == "__main__":
+    print(page(), end="")
