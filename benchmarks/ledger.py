@@ -46,7 +46,7 @@ def build(folder: RunFolder, chunks: int) -> None:
     """Writes a ledger of so many passages."""
     folder.create()
     draw = random.Random(0)
-    with Ledger(folder.ledger) as ledger:
+    with Ledger(folder.ledger) as ledger, ledger.transaction():
         for number in range(chunks // 10):
             document = DocumentRow(content_id(str(number)), f"d{number}", f"d{number}.txt", f"Document {number}",
                                    "text/plain", "en")  # fmt: skip
