@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from knowledge_update.errors import RunFolderError, WorkError
-from knowledge_update.ledger_schema import FIRST, INDEXES, LATER, PLACES, SCHEMA, THERE
+from knowledge_update.ledger_schema import CACHE_KB, FIRST, INDEXES, LATER, PLACES, SCHEMA, THERE
 
 SPLITS = ("train", "validation", "probe")
 
@@ -157,6 +157,7 @@ class Ledger:
             # What is committed survives a killed process; the file is whole even after a power cut.
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.execute("PRAGMA foreign_keys=ON")
+            self._db.execute(f"PRAGMA cache_size = -{CACHE_KB}")
             self._db.executescript(SCHEMA)
             self._complete()
             self._db.executescript(INDEXES)

@@ -1,5 +1,7 @@
 """The tables of the ledger, and the joins that its readers share."""
 
+# What a database keeps in memory at most: identities are hashes, so that neighbours stand far apart.
+CACHE_KB = 16_000
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS document (
     id TEXT PRIMARY KEY, doc_id TEXT NOT NULL, path TEXT NOT NULL, title TEXT NOT NULL,

@@ -160,3 +160,39 @@ def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
 def test_a_ledger_in_no_folder_cannot_be_opened(tmp_path: Path) -> None:
     with pytest.raises(WorkError, match=r"^cannot open the ledger .*: unable to open database file$"):
         Ledger(tmp_path / "absent" / "ledger.sqlite")
+
+
+OLD_TABLES = """
+CREATE TABLE document (
+    id TEXT PRIMARY KEY, doc_id TEXT NOT NULL, path TEXT NOT NULL, title TEXT NOT NULL,
+    media_type TEXT NOT NULL, language TEXT NOT NULL, version INTEGER NOT NULL);
+CREATE TABLE fact (
+    id TEXT PRIMARY KEY, chunk TEXT NOT NULL REFERENCES chunk(id), text TEXT NOT NULL, quote TEXT NOT NULL,
+    quote_start INTEGER NOT NULL, quote_end INTEGER NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('active', 'superseded', 'retired')));
+CREATE TABLE question (
+    id TEXT PRIMARY KEY, fact TEXT NOT NULL REFERENCES fact(id), split TEXT NOT NULL, form TEXT NOT NULL,
+    role TEXT NOT NULL, wording TEXT NOT NULL, question TEXT NOT NULL, answer TEXT NOT NULL);
+CREATE TABLE "drop" (stage TEXT NOT NULL, item TEXT NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (stage, item, reason));
+INSERT INTO document VALUES ('id-a', 'a', 'a.txt', 'Title a', 'text/plain', 'en', 1);
+INSERT INTO "drop" VALUES ('write', 'x', 'unclear');
+"""
+
+
+def test_a_ledger_of_an_earlier_version_opens(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "ledger.sqlite") as old:
+        old.executescript(OLD_TABLES)
+    old.close()
+    for _ in range(2):
+        with Ledger(tmp_path / "ledger.sqlite") as ledger:
+            assert next(ledger.documents()) == document("a")
+            assert list(ledger.drops()) == [Drop("write", "x", "unclear")]
+            ledger.add(document("b"), [chunk("c1", of="b")], [LIT], [question("q1", "f1")], [])
+            assert [known.fact for known in ledger.facts()] == [LIT]
+
+
+def test_a_transaction_within_another_is_a_part_of_it(ledger: Ledger) -> None:
+    with pytest.raises(KeyboardInterrupt), ledger.transaction():
+        ledger.add(document("a"), [chunk("c1")], [LIT], [], [])
+        raise KeyboardInterrupt
+    assert list(ledger.documents()) == []

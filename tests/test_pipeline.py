@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ import pytest
 
 from knowledge_update import cli, display, pipeline
 from knowledge_update.config import Config, load
-from knowledge_update.run_folder import RunFolder, read_json, read_rows
+from knowledge_update.errors import RunFolderError
+from knowledge_update.run_folder import RunFolder, read_json, read_rows, write_rows
 
 SETTINGS = (
     "training.epochs=1", "training.checkpoint_seconds=0", "evaluation.retention=false", "evaluation.resamples=200",
@@ -165,6 +167,40 @@ def test_a_new_document_is_added_to_what_is_there(config: Config, source: Path, 
     after = ledger_of(folder)
     assert (second.documents, second.facts) == (first.documents + 1, first.facts + 1)
     assert all(set(before[table]) < set(after[table]) for table in ("document", "fact", "question"))
+
+
+def test_what_was_made_from_an_older_dataset_is_not_taken_for_the_new_ones(
+    config: Config, source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents, folder = tmp_path / "docs", RunFolder(tmp_path / "run")
+    shutil.copytree(source, documents)
+    changing = replace(config, documents=str(documents))
+    pipeline.run(changing, folder)
+    text = (documents / "tolvick.txt").read_text(encoding="utf-8")
+    assert "1874" in text
+    (documents / "tolvick.txt").write_text(text.replace("1874", "1875"), encoding="utf-8")
+    monkeypatch.setattr(display.log, "propagate", True)
+    with caplog.at_level("INFO", logger="knowledge_update"):
+        pipeline.run_stage(pipeline.collect, changing, folder)
+    told = "the dataset changed: adapter, answers/updated.jsonl, report.html belong to the one before"
+    assert told in caplog.text
+    with pytest.raises(RunFolderError, match=r"the adapter in .* was trained on another dataset: run `kupdate train"):
+        pipeline.run_stage(pipeline.infer, changing, folder)
+    with pytest.raises(RunFolderError, match="are to the questions of another dataset: run `kupdate infer"):
+        pipeline.run_stage(pipeline.evaluate, changing, folder)
+    before = weights_of(folder)
+    pipeline.run(changing, folder)
+    assert weights_of(folder) != before
+    assert {row["id"] for row in read_rows(folder.dataset("probes"))} <= set(answers_of(folder)["updated"])
+    old = [row for row in ledger_of(folder)["fact"] if "superseded" in row]
+    assert any("1874" in row[2] for row in old)
+    assert "1874" not in folder.dataset("train").read_text(encoding="utf-8")
+    edited = read_rows(folder.answers("updated"))
+    write_rows(folder.answers("updated"), [{**row, "answers": ["stale"]} for row in edited])
+    with pytest.raises(RunFolderError, match="of another dataset"):
+        pipeline.run_stage(pipeline.evaluate, changing, folder)
+    pipeline.run_stage(pipeline.infer, changing, folder)
+    assert read_rows(folder.answers("updated")) == edited, "only what is right was set right"
 
 
 def killed(words: list[str], folder: RunFolder, until: Callable[[], bool]) -> int:

@@ -124,7 +124,8 @@ class _Reader:
         return changed
 
     def _changed(self, row: Row, column: str, before: str, changes: dict[str, str], identity: str) -> bool:
-        if not _differs(row[column], before):
+        # A row that adds a pair may name its fact by the identity alone.
+        if not _differs(row[column], before) or not (row[column] or row["question_id"]):
             return False
         text = fold(row[column])
         if not text:

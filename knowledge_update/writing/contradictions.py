@@ -200,8 +200,8 @@ def _is_new_version(old: _Said, new: _Said) -> bool:
 def _is_later(old: _Said, new: _Said) -> bool:
     if not (old.single and new.single):
         return False
-    if new.person:
-        return True
+    if old.person or new.person:
+        return new.person and not old.person
     return all(_is_younger(b, a) for a in old.sources if a.current for b in new.sources if b.current)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 
 from knowledge_update.ledger import QuestionRow
+from knowledge_update.ledger_schema import CACHE_KB
 from knowledge_update.writing.checks import NEAR_DUPLICATE, jaccard, words
 from knowledge_update.writing.statements import ABOUT, CLOZE, COMPLETION
 
@@ -17,6 +18,14 @@ _OPEN = (CLOZE, COMPLETION, ABOUT)
 _SCHEMA = """
 CREATE TABLE wording (key INTEGER, answer INTEGER, probe INTEGER);
 CREATE TABLE probe_word (key INTEGER, words TEXT);
+"""
+# Few wordings are met twice with different answers, or in the exam and outside it: those alone are looked up.
+_CONFLICTS = """
+CREATE INDEX by_key ON wording(key, answer, probe);
+CREATE INDEX by_word ON probe_word(key);
+CREATE TABLE conflict (key INTEGER PRIMARY KEY, several INTEGER, probe INTEGER);
+INSERT INTO conflict SELECT key, min(answer) <> max(answer), max(probe) FROM wording GROUP BY key
+    HAVING min(answer) <> max(answer) OR min(probe) <> max(probe);
 """
 
 
@@ -31,8 +40,9 @@ class Wordings:
         # A database without a name is a file that goes with the connection.
         self._db = sqlite3.connect("")
         self._db.executescript(_SCHEMA)
+        self._db.execute(f"PRAGMA cache_size = -{CACHE_KB}")
         self._db.executemany("INSERT INTO wording VALUES (?, ?, ?)", self._noted(questions))
-        self._db.executescript("CREATE INDEX a ON wording(key, answer, probe); CREATE INDEX b ON probe_word(key);")
+        self._db.executescript(_CONFLICTS)
 
     def __enter__(self) -> "Wordings":
         return self
@@ -55,8 +65,8 @@ class Wordings:
         if not row.question:
             return ""
         asked = words(row.question)
-        query = "SELECT min(answer) <> max(answer), max(probe) FROM wording WHERE key = ?"
-        several, probe = self._db.execute(query, (_key(asked),)).fetchone()
+        query = "SELECT several, probe FROM conflict WHERE key = ?"
+        several, probe = self._db.execute(query, (_key(asked),)).fetchone() or (0, 0)
         if several and row.wording not in _OPEN:
             return f"asked with several answers: {row.question}"
         if row.split != "probe" and probe:

@@ -400,3 +400,41 @@ def test_a_model_in_this_process_answers_every_request(
     assert len(rows(tmp_path / "run", "SELECT * FROM \"drop\" WHERE stage = 'write'")) >= len(chunks)
     assert run_kupdate(*words, "reader.chunk_tokens=64", "reader.limit=2", "model.dtype=float32").code == 1
     assert rows(tmp_path / "run", "SELECT prompt_tokens, completion_tokens FROM call") == calls
+
+
+def test_of_a_changed_document_only_what_changed_is_asked(
+    server: Server, collect: Any, tmp_path: Path, run_kupdate: Any
+) -> None:
+    """A paragraph more at its beginning would move every passage behind it, if all were cut anew."""
+    server.script = scribe
+    docs, out = tmp_path / "docs", tmp_path / "run"
+    docs.mkdir()
+    names = ("Grey Gull", "Red Wendel", "Old Ommel", "Far Sool", "Low Tarn", "Wet Skerry")
+    said = "The {0} was launched in {1}. The {0} was sold to port {1}{1}. The {0} was lost near rock {1}7."
+    paragraphs = [said.format(name, 1901 + at) for at, name in enumerate(names)]
+    (docs / "ships.txt").write_text("\n\n".join(["Ships", *paragraphs]), encoding="utf-8")
+    small = ("reader.chunk_tokens=100",)
+    assert collect(docs, out, *small).code == 0
+    count, before = len(server.seen), dict(rows(out, "SELECT id, text FROM fact"))
+    assert len(rows(out, "SELECT id FROM chunk")) == len(paragraphs)
+    changed = [*paragraphs[:3], "The Long Holm was launched in 1931.", *paragraphs[3:5]]
+    (docs / "ships.txt").write_text("\n\n".join(["Ships", *changed]), encoding="utf-8")
+    done = collect(docs, out, *small)
+    assert done.code == 0, done.stderr
+    new = [body["messages"][-1]["content"] for body in server.seen[count:]]
+    assert len(new) == 6, "one passage: outline, facts, questions about its one fact, others, two rewrites"
+    assert all("Long Holm" in content and "Grey Gull" not in content for content in new)
+    active = dict(rows(out, "SELECT id, text FROM fact WHERE status = 'active'"))
+    assert set(before) - set(active) == {name for name, text in before.items() if "Wet Skerry" in text}
+    assert "The Long Holm was launched in 1931." in active.values()
+    assert rows(out, "SELECT version, current FROM document ORDER BY 1") == [(1, 0), (2, 1)]
+    pairs = (out / "dataset" / "qa_pairs.jsonl").read_text(encoding="utf-8")
+    assert "Wet Skerry" not in pairs
+    assert "Long Holm" in pairs
+    shown = run_kupdate("facts", out, "--retired").stdout
+    assert "The Wet Skerry was launched in 1906." in shown
+    before_count = len(server.seen)
+    (docs / "ships.txt").write_text("\n\n".join(["Ships", *paragraphs]), encoding="utf-8")
+    assert collect(docs, out, *small).code == 0
+    assert len(server.seen) == before_count, "what comes back is known"
+    assert dict(rows(out, "SELECT id, text FROM fact WHERE status = 'active'")) == before
