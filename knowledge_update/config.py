@@ -109,6 +109,10 @@ class ChatModelConfig:
     tpm: float | None = None
     timeout: float = 600.0
     patience: float = 300.0
+    max_failures: int | None = None
+    # Of a million tokens, in whatever currency.
+    prompt_price: float | None = None
+    answer_price: float | None = None
     # Of `hf`: tokens, asked and answered, that are held at once.
     batch_tokens: int = 32_768
     vllm_python: str | None = None
@@ -123,6 +127,8 @@ class ChatModelConfig:
         self._check(self.batch_tokens >= 1, "batch_tokens", "at least 1")
         for name in ("rpm", "tpm", "timeout", "patience", "vllm_timeout"):
             self._check(getattr(self, name) is None or getattr(self, name) > 0, name, "above 0")
+        for name in ("max_failures", "prompt_price", "answer_price"):
+            self._check(getattr(self, name) is None or getattr(self, name) >= 0, name, "0 or more")
         for address in self.addresses:
             _check_address(address, self.SECTION)
         fits = len(self.key_variables) in (0, 1, len(self.addresses))

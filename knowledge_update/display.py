@@ -89,23 +89,24 @@ def progress(what: str, total: int, unit: str = "", done: int = 0) -> Iterator[A
         )  # fmt: skip
         with Progress(*columns, console=console, transient=True) as bar:
             task = bar.add_task(what, total=total, completed=done, note="")
-            yield lambda steps=1, note="": bar.update(task, advance=steps, note=note)
+            yield lambda steps=1, note="": bar.update(task, advance=steps, **({"note": note} if note else {}))
         return
     yield _plain_progress(what, total, unit, done)
 
 
 def _plain_progress(what: str, total: int, unit: str, before: int) -> Advance:
     start = last = time.monotonic()
-    done = before
+    done, noted = before, ""
 
     def advance(steps: int = 1, note: str = "") -> None:
-        nonlocal done, last
+        nonlocal done, last, noted
         done += steps
+        noted = note or noted
         now = time.monotonic()
         if now - last >= PLAIN_SECONDS:
             last = now
-            left = (now - start) / max(1, done - before) * (total - done)
-            log.info("%s: %d of %d %s, %.0f s left%s", what, done, total, unit, left, f", {note}" if note else "")
+            left = f", {(now - start) / (done - before) * (total - done):.0f} s left" if done > before else ""
+            log.info("%s: %d of %d %s%s%s", what, done, total, unit, left, f", {noted}" if noted else "")
 
     return advance
 

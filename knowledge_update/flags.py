@@ -67,6 +67,7 @@ FLAGS: tuple[Flag, ...] = (
     # The chat model that writes; without a name of its own it is that of --model_name_or_path, as described.
     Flag("model_type", ("run", "collect"), "writer.name", _backend),
     Flag("role_amount_per_fact", ("run", "collect"), "writer.roles_per_fact", int),
+    Flag("max_failures", ("run", "collect"), "writer.max_failures", int),
     Flag("save_dir", ("run", "collect"), "pairs_jsonl"),
     Flag("json_save_dir", ("run", "collect"), "pairs_json"),
     Flag("model_name_or_path", _MODEL, "model.name"),

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections.abc import Callable
 
 from knowledge_update.chat_models.protocol import (
     CallError,
@@ -32,11 +33,22 @@ class Calls:
         window: The places that all requests share.
         ledger: Where every answer goes as it returns.
         patience: Seconds in which requests fail and none is answered, after which no more are made.
+        most_failures: How many requests may get no answer; any number where it is not given.
+        heard: Is called after every answer.
     """
 
-    def __init__(self, model: ChatModel, window: Window, ledger: Ledger, patience: float) -> None:
+    def __init__(
+        self,
+        model: ChatModel,
+        window: Window,
+        ledger: Ledger,
+        patience: float,
+        most_failures: int | None = None,
+        heard: Callable[[], None] = lambda: None,
+    ) -> None:
         self.model, self.window, self.ledger, self.patience = model, window, ledger, patience
-        self.asked = self.known = self.prompt_tokens = self.completion_tokens = 0
+        self.most_failures, self.heard = most_failures, heard
+        self.asked = self.known = self.failed = self.prompt_tokens = self.completion_tokens = 0
         self._flying: dict[str, asyncio.Future[Reply]] = {}
         # When the first of the failures was that no answer has come since.
         self._failing: float | None = None
@@ -63,6 +75,11 @@ class Calls:
             self._flying[key] = task
         return await asyncio.shield(self._flying[key])
 
+    async def finish(self) -> None:
+        """Lets nothing more leave, and waits for the answers under way, so that they are kept."""
+        self.window.stop()
+        await asyncio.gather(*self._flying.values(), return_exceptions=True)
+
     def _landed(self, key: str, done: asyncio.Future[Reply]) -> None:
         self._flying.pop(key, None)
         if not done.cancelled():
@@ -76,11 +93,12 @@ class Calls:
             attempts += 1
             try:
                 return await self._attempt(key, request, depth, attempts)
-            except (Refused, Fatal):
+            except Fatal:
                 raise
             except CallError as error:
                 malformed += isinstance(error, Malformed)
-                if malformed >= MALFORMED_ATTEMPTS:
+                if isinstance(error, Refused) or malformed >= MALFORMED_ATTEMPTS:
+                    self._give_up(error)
                     raise
                 now = time.monotonic()
                 self._failing = self._failing or now
@@ -88,7 +106,13 @@ class Calls:
                     raise Gone(f"no answer for {self.patience:.0f} s, the last failure: {error}") from error
             # Spread out, so that what failed together does not come back together.
             longest = min(_LONGEST_PAUSE, _PAUSE * 2 ** (attempts - 1))
-            await asyncio.sleep(longest * order.uniform(0.5, 1.0))
+            await self.window.pause(longest * order.uniform(0.5, 1.0))
+
+    def _give_up(self, error: CallError) -> None:
+        """Counts a request that gets no answer; too many of them are no exception any more."""
+        self.failed += 1
+        if self.most_failures is not None and self.failed > self.most_failures:
+            raise Gone(f"{self.failed} requests got no answer, the last: {error}") from error
 
     async def _attempt(self, key: str, request: Request, depth: int, attempts: int) -> Reply:
         characters = sum(len(content) for _, content in request.messages)
@@ -107,4 +131,5 @@ class Calls:
         self.completion_tokens += reply.completion_tokens
         counts = reply.prompt_tokens, reply.completion_tokens
         self.ledger.add_call(CallRow(key, reply.text, reply.cut, *counts, round(seconds, 3), attempts))
+        self.heard()
         return reply

@@ -6,7 +6,8 @@ CallError
 ├── Malformed      what came is no chat completion
 ├── Refused        this request will not be answered; others may be
 └── Fatal          no request will be: the key, the address or the model is wrong
-    └── Gone       no request was answered for longer than anybody wanted to wait
+    ├── Gone       no request was answered for longer than anybody wanted to wait, or too many were not
+    └── Stopped    somebody wants no more of them
 """
 
 import hashlib
@@ -88,7 +89,11 @@ class Fatal(CallError):
 
 
 class Gone(Fatal):
-    """The server has been away for too long."""
+    """The server has been away for too long, or has failed too often."""
+
+
+class Stopped(Fatal):
+    """The work was stopped by hand."""
 
 
 class ChatModel(Protocol):

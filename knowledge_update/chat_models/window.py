@@ -9,7 +9,9 @@ import heapq
 import itertools
 import math
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+
+from knowledge_update.chat_models.protocol import Stopped
 
 # A rate is kept a little below what is allowed: the server counts when requests arrive, not when they leave.
 MARGIN = 1.01
@@ -48,6 +50,7 @@ class Window:
         self._not_before = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._room = asyncio.Event()
+        self._stopped = asyncio.Event()
 
     @property
     def waiting(self) -> int:
@@ -61,7 +64,12 @@ class Window:
         Args:
             depth: How far the work is that it belongs to.
             tokens: How many tokens it may cost, for a limit of tokens a minute.
+
+        Raises:
+            Stopped: When no request is to leave any more.
         """
+        if self._stopped.is_set():
+            raise Stopped
         place = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (self._first * depth, next(self._numbers), tokens, place))
         self._wake()
@@ -78,10 +86,30 @@ class Window:
             self._leave()
 
     async def room(self) -> None:
-        """Waits until a place is free that no begun work waits for: the moment to begin more."""
-        while self.under_way >= int(self.limit) or self._waiting:
+        """Waits until a place is free that no begun work waits for: the moment to begin more.
+
+        Raises:
+            Stopped: When no more is to begin.
+        """
+        while not self._stopped.is_set() and (self.under_way >= int(self.limit) or self._waiting):
             self._room.clear()
             await self._room.wait()
+        if self._stopped.is_set():
+            raise Stopped
+
+    def stop(self) -> None:
+        """Lets no request leave any more; those that have left may end."""
+        self._stopped.set()
+        for _, _, _, place in self._waiting:
+            if not place.done():
+                place.set_exception(Stopped())
+        self._waiting.clear()
+        self._room.set()
+
+    async def pause(self, seconds: float) -> None:
+        """Waits so long, or until the work is stopped."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopped.wait(), seconds)
 
     def ending(self) -> None:
         """Takes note that no more work will begin: from now on what has the longest way to go comes first.

@@ -64,7 +64,7 @@ def run(config: Config, folder: RunFolder) -> Collected:
     with Ledger(folder.ledger) as ledger:
         with progress("Writing facts and questions", source.expected(), "documents") as advance:
             new = _cut(_new(chain([first], documents), ledger, advance), cut, ledger)
-            for document, chunks, written in _written(new, config, ledger):
+            for document, chunks, written in _written(new, config, ledger, advance):
                 _enter(document, chunks, written, ledger, config.writer)
                 advance()
         _note_unread(source, ledger)
@@ -113,7 +113,7 @@ def _cut(documents: Iterable[Document], cut: Cut, ledger: Ledger) -> Iterator[tu
 
 
 def _written(
-    documents: Iterable[tuple[Document, _Chunks]], config: Config, ledger: Ledger
+    documents: Iterable[tuple[Document, _Chunks]], config: Config, ledger: Ledger, advance: Advance
 ) -> Iterator[tuple[Document, Sequence[Passage], Iterable[tuple[Passage, Part]]]]:
     """Documents with what was written of each, as they are finished; of known passages nothing is written."""
     if config.writer.name == "rules":
@@ -132,7 +132,7 @@ def _written(
             whole[document.id] = chunks.passages
             yield document, [passage for passage in chunks.passages if passage.row.id not in chunks.known]
 
-    for document, themed, said in write(unwritten(), config, ledger):
+    for document, themed, said in write(unwritten(), config, ledger, lambda note: advance(0, note)):
         new = {passage.row.id: passage for passage in themed}
         yield document, [new.get(passage.row.id, passage) for passage in whole.pop(document.id)], said
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from knowledge_update.chat_models.protocol import Stopped
 from knowledge_update.chat_models.window import LATE, SHRINK, SLOW, Window
 
 
@@ -212,5 +213,36 @@ def test_no_place_is_free_while_a_request_waits() -> None:
         assert sorted(done) == list(range(60))
         # Begun items are finished before new ones are begun.
         assert max(abs(place - number) for place, number in enumerate(done)) <= 24
+
+    run(go())
+
+
+def test_a_stopped_window_lets_nothing_more_leave_and_what_has_left_end() -> None:
+    async def go() -> None:
+        window = Window(1)
+        ended = False
+
+        async def one() -> None:
+            nonlocal ended
+            async with window.place(0):
+                await asyncio.sleep(0.01)
+            ended = True
+
+        first = asyncio.create_task(one())
+        await asyncio.sleep(0)
+        waiting = [asyncio.create_task(one()), asyncio.create_task(window.room())]
+        await asyncio.sleep(0)
+        pause = asyncio.create_task(window.pause(60))
+        await asyncio.sleep(0)
+        window.stop()
+        said = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(one) for one in said] == [Stopped, Stopped]
+        await asyncio.wait_for(pause, 1)
+        assert not ended
+        await first
+        assert ended and window.under_way == 0
+        for late in (window.room(), one()):
+            with pytest.raises(Stopped):
+                await late
 
     run(go())

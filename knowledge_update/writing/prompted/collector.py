@@ -2,13 +2,17 @@
 
 import asyncio
 import gc
-from collections.abc import Iterable, Iterator, Sequence
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
 from knowledge_update.chat_models.backend import opened
 from knowledge_update.chat_models.calls import Calls
-from knowledge_update.chat_models.protocol import Fatal, Gone
+from knowledge_update.chat_models.protocol import Fatal, Gone, Stopped
 from knowledge_update.chat_models.window import Window
 from knowledge_update.config import Config, WriterConfig
 from knowledge_update.display import log
@@ -21,7 +25,10 @@ from knowledge_update.writing.prompted.writer import Writer, Written
 
 
 def write(
-    documents: Iterable[tuple[Document, Sequence[Passage]]], config: Config, ledger: Ledger
+    documents: Iterable[tuple[Document, Sequence[Passage]]],
+    config: Config,
+    ledger: Ledger,
+    tell: Callable[[str], None] = lambda note: None,
 ) -> Iterator[tuple[Document, Sequence[Passage], Written]]:
     """Yields documents as a chat model finishes them.
 
@@ -29,11 +36,13 @@ def write(
         documents: With their passages; taken as there is room for more.
         config: Of the writer: which model, where, and how fast.
         ledger: Keeps every answer, so that none is asked for twice.
+        tell: Is told after every answer how far the work is.
 
     Raises:
         ConfigError: When the server refuses the key, the address or the model.
         ModelError: When a model of this machine cannot be loaded.
         WorkError: When the server does not start or stays away; what was answered is kept.
+        KeyboardInterrupt: After the first Ctrl-C, when the answers under way have come.
     """
     settings, queue = config.writer, iter(documents)
     texts = prompts.load(Path(settings.prompts).expanduser() if settings.prompts else None)
@@ -44,8 +53,10 @@ def write(
     window = Window(settings.concurrency, rpm=settings.rpm, tpm=settings.tpm)
     log_file = ledger.path.with_name("vllm.log")
     with opened(settings, config.model, log_file) as model, asyncio.Runner() as runner:
-        calls = Calls(model, window, ledger, settings.patience)
-        finished = Writer(calls, texts, settings).write(chain([first], queue))
+        calls = Calls(model, window, ledger, settings.patience, settings.max_failures, lambda: tell(tally.note()))
+        writer = Writer(calls, texts, settings)
+        tally = _Tally(calls, writer, settings)
+        finished = writer.write(chain([first], queue))
         # What was loaded before stays: searching it for garbage again and again took a tenth of a request's time.
         gc.freeze()
 
@@ -57,8 +68,12 @@ def write(
             await model.close()
 
         try:
-            while (document := runner.run(following())) is not None:
-                yield document
+            with _stoppable(runner.get_loop(), window):
+                while (document := runner.run(following())) is not None:
+                    yield document
+        except Stopped as error:
+            runner.run(calls.finish())
+            raise KeyboardInterrupt from error
         except Gone as error:
             raise WorkError(f"{_who(settings)}: {error}; the same command goes on from here") from error
         except Fatal as error:
@@ -66,10 +81,67 @@ def write(
         finally:
             gc.unfreeze()
             runner.run(end())
-            log.info(
-                "%d requests answered (%d prompt and %d answer tokens), %d known from before",
-                calls.asked, calls.prompt_tokens, calls.completion_tokens, calls.known,
-            )  # fmt: skip
+            log.info("%s", tally.summary())
+
+
+@contextmanager
+def _stoppable(loop: asyncio.AbstractEventLoop, window: Window) -> Iterator[None]:
+    """The first Ctrl-C lets nothing more leave, so that what is under way can be waited for; the second ends that."""
+
+    def stop() -> None:
+        loop.remove_signal_handler(signal.SIGINT)
+        log.info("stopping: waiting for %d answers under way (Ctrl-C again: at once)", window.under_way)
+        window.stop()
+
+    # Signals are for the main thread alone, and not every system's loop takes them: Ctrl-C stops at once there.
+    taken = threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGUSR1")
+    if taken:
+        loop.add_signal_handler(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        if taken:
+            loop.remove_signal_handler(signal.SIGINT)
+
+
+class _Tally:
+    """What was asked and what came of it, counted in this attempt.
+
+    Args:
+        calls: Counts the answers.
+        writer: Counts facts and questions.
+        config: Has the prices.
+    """
+
+    def __init__(self, calls: Calls, writer: Writer, config: WriterConfig) -> None:
+        self.calls, self.writer, self.config = calls, writer, config
+        self._began = time.monotonic()
+
+    def note(self) -> str:
+        """How far the work is, short."""
+        calls = self.calls
+        rate = calls.asked / max(1e-9, time.monotonic() - self._began)
+        tokens = (calls.prompt_tokens + calls.completion_tokens) / 1000
+        said = (
+            f"{calls.asked} answers ({rate:.1f}/s), {tokens:.0f}k tokens, {self.writer.facts} facts, "
+            f"{self.writer.questions} questions"
+        )
+        return said + self._money()
+
+    def summary(self) -> str:
+        """All of it, at the end."""
+        calls = self.calls
+        failed = f", {calls.failed} without an answer" if calls.failed else ""
+        return (
+            f"{calls.asked} requests answered ({calls.prompt_tokens} prompt and {calls.completion_tokens} answer "
+            f"tokens{self._money()}), {calls.known} known from before{failed}"
+        )
+
+    def _money(self) -> str:
+        if self.config.prompt_price is None and self.config.answer_price is None:
+            return ""
+        asked = self.calls.prompt_tokens * (self.config.prompt_price or 0.0)
+        return f", {(asked + self.calls.completion_tokens * (self.config.answer_price or 0.0)) / 1e6:.4f} spent"
 
 
 def _who(config: WriterConfig) -> str:

@@ -250,25 +250,47 @@ def test_an_address_that_is_none_or_holds_a_secret_is_refused(
     assert not (tmp_path / "run").exists()
 
 
-def test_a_collection_stopped_by_hand_keeps_what_was_answered(
+def test_a_collection_stopped_by_hand_waits_for_the_answers_under_way(
     server: Server, collect: Any, shared_docs: Path, tmp_path: Path, tiny_model: str
 ) -> None:
-    server.script = lambda body: Answer(scribe(body).body, seconds=0.15)
+    server.script = lambda body: Answer(scribe(body).body, seconds=1.0 if len(server.seen) > 4 else 0.01)
     words = ["collect", str(shared_docs), "--out", str(tmp_path / "run"), f"model={tiny_model}", *WRITER]
     where = (f"writer.base_url={server.url}", "writer.concurrency=2")
     command = [sys.executable, "-m", "knowledge_update", *words, *where]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    while len(server.seen) < 5 and process.poll() is None:
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    while len(server.seen) < 6 and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=30)
+    said, told = process.communicate(timeout=60)
     assert process.returncode == 130
+    assert "stopping: waiting for 2 answers under way (Ctrl-C again: at once)" in said
     assert told == "kupdate: stopped; what was finished is kept, the same command goes on from there\n"
     kept = len(rows(tmp_path / "run", "SELECT key FROM call"))
-    assert kept >= 3
+    assert kept == len(server.seen), "nothing that was asked is lost"
     before, server.script = len(server.seen), scribe
     assert collect(shared_docs, tmp_path / "run").code == 0
     assert len(server.seen) - before == len(rows(tmp_path / "run", "SELECT key FROM call")) - kept
+
+
+def test_too_many_failures_end_the_work_and_money_is_told(
+    server: Server, collect: Any, shared_docs: Path, tmp_path: Path
+) -> None:
+    def script(body: dict[str, Any]) -> Answer:
+        if kind_of(task_of(body)[1]) == "rewrite":
+            return Answer({"error": {"message": "I will not"}}, 400)
+        return scribe(body)
+
+    server.script = script
+    done = collect(shared_docs, tmp_path / "run", "--max_failures", "2", "writer.prompt_price=2000")
+    assert done.code == 1
+    assert "3 requests got no answer, the last: I will not; the same command goes on" in done.stderr.splitlines()[-1]
+    done = collect(shared_docs, tmp_path / "run", "writer.prompt_price=2000", "writer.answer_price=1000")
+    assert done.code == 0, done.stderr
+    spent = re.search(
+        r"(\d+) requests answered .*, ([\d.]+) spent\), \d+ known from before, (\d+) without", done.stdout
+    )
+    assert spent and int(spent[3]) >= 3
+    assert float(spent[2]) == pytest.approx(int(spent[1]) * (11 * 2000 + 7 * 1000) / 1e6)
 
 
 def test_a_server_that_is_not_there_and_a_model_that_says_nothing_of_use(
