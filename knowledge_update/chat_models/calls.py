@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from knowledge_update.chat_models.protocol import (
     CallError,
@@ -17,12 +18,22 @@ from knowledge_update.chat_models.protocol import (
     Request,
 )
 from knowledge_update.chat_models.window import Window
-from knowledge_update.ledger import CallRow, Ledger
+from knowledge_update.ledger import CallRow
 
 # A server that answers, but not with a chat completion, does so again: these are tried fewer times.
 MALFORMED_ATTEMPTS = 3
 _PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _CHARACTERS_PER_TOKEN = 3
+
+
+class Journal(Protocol):
+    """Where answers are kept: a ledger, here or on another machine."""
+
+    def call(self, key: str) -> CallRow | None:
+        """The answer to a request that was asked before."""
+
+    def add_call(self, call: CallRow) -> None:
+        """Keeps an answer; returns when it is kept."""
 
 
 class Calls:
@@ -31,7 +42,7 @@ class Calls:
     Args:
         model: Who answers.
         window: The places that all requests share.
-        ledger: Where every answer goes as it returns.
+        journal: Where every answer goes as it returns.
         patience: Seconds in which requests fail and none is answered, after which no more are made.
         most_failures: How many requests may get no answer; any number where it is not given.
         heard: Is called after every answer.
@@ -41,12 +52,12 @@ class Calls:
         self,
         model: ChatModel,
         window: Window,
-        ledger: Ledger,
+        journal: Journal,
         patience: float,
         most_failures: int | None = None,
         heard: Callable[[], None] = lambda: None,
     ) -> None:
-        self.model, self.window, self.ledger, self.patience = model, window, ledger, patience
+        self.model, self.window, self.journal, self.patience = model, window, journal, patience
         self.most_failures, self.heard = most_failures, heard
         self.asked = self.known = self.failed = self.prompt_tokens = self.completion_tokens = 0
         self._flying: dict[str, asyncio.Future[Reply]] = {}
@@ -65,7 +76,7 @@ class Calls:
             Fatal: When none will.
         """
         key = request.key(self.model.name)
-        known = self.ledger.call(key)
+        known = self.journal.call(key)
         if known:
             self.known += 1
             return Reply(known.text, known.cut, known.prompt_tokens, known.completion_tokens)
@@ -130,6 +141,6 @@ class Calls:
         self.prompt_tokens += reply.prompt_tokens
         self.completion_tokens += reply.completion_tokens
         counts = reply.prompt_tokens, reply.completion_tokens
-        self.ledger.add_call(CallRow(key, reply.text, reply.cut, *counts, round(seconds, 3), attempts))
+        self.journal.add_call(CallRow(key, reply.text, reply.cut, *counts, round(seconds, 3), attempts))
         self.heard()
         return reply

@@ -122,9 +122,6 @@ def _written(
             written = rules.write(document, chunks.passages)
             yield document, chunks.passages, (part for part in written if part[0].row.id not in chunks.known)
         return
-    # Imported here: the client takes a second.
-    from knowledge_update.writing.prompted.collector import write
-
     whole: dict[str, Sequence[Passage]] = {}
 
     def unwritten() -> Iterator[tuple[Document, Sequence[Passage]]]:
@@ -132,9 +129,22 @@ def _written(
             whole[document.id] = chunks.passages
             yield document, [passage for passage in chunks.passages if passage.row.id not in chunks.known]
 
-    for document, themed, said in write(unwritten(), config, ledger, lambda note: advance(0, note)):
+    for document, themed, said in _prompted(unwritten(), config, ledger, advance):
         new = {passage.row.id: passage for passage in themed}
         yield document, [new.get(passage.row.id, passage) for passage in whole.pop(document.id)], said
+
+
+def _prompted(
+    documents: Iterable[tuple[Document, Sequence[Passage]]], config: Config, ledger: Ledger, advance: Advance
+) -> Iterator[tuple[Document, Sequence[Passage], Iterable[tuple[Passage, Part]]]]:
+    """What a chat model writes, asked from here or from the workers of a cluster."""
+    # Imported here: the client takes a second, Ray more.
+    from knowledge_update.writing.prompted import cluster, collector
+
+    if config.writer.ray:
+        return cluster.write(documents, config, ledger)
+    server_log = ledger.path.with_name("vllm.log")
+    return collector.write(documents, config, ledger, lambda note: advance(0, note), server_log)
 
 
 def _enter(

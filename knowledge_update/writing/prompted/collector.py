@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 from knowledge_update.chat_models.backend import opened
-from knowledge_update.chat_models.calls import Calls
+from knowledge_update.chat_models.calls import Calls, Journal
 from knowledge_update.chat_models.protocol import Fatal, Gone, Stopped
 from knowledge_update.chat_models.window import Window
 from knowledge_update.config import Config, WriterConfig
@@ -19,7 +19,6 @@ from knowledge_update.display import log
 from knowledge_update.documents.blocks import Document
 from knowledge_update.documents.chunking import Passage
 from knowledge_update.errors import ConfigError, WorkError
-from knowledge_update.ledger import Ledger
 from knowledge_update.writing.prompted import prompts
 from knowledge_update.writing.prompted.writer import Writer, Written
 
@@ -27,16 +26,18 @@ from knowledge_update.writing.prompted.writer import Writer, Written
 def write(
     documents: Iterable[tuple[Document, Sequence[Passage]]],
     config: Config,
-    ledger: Ledger,
+    journal: Journal,
     tell: Callable[[str], None] = lambda note: None,
+    log_file: Path | None = None,
 ) -> Iterator[tuple[Document, Sequence[Passage], Written]]:
     """Yields documents as a chat model finishes them.
 
     Args:
         documents: With their passages; taken as there is room for more.
         config: Of the writer: which model, where, and how fast.
-        ledger: Keeps every answer, so that none is asked for twice.
+        journal: Keeps every answer, so that none is asked for twice.
         tell: Is told after every answer how far the work is.
+        log_file: Where the output of a server goes that is started.
 
     Raises:
         ConfigError: When the server refuses the key, the address or the model.
@@ -51,9 +52,8 @@ def write(
         # No model is loaded and no server started for nothing.
         return
     window = Window(settings.concurrency, rpm=settings.rpm, tpm=settings.tpm)
-    log_file = ledger.path.with_name("vllm.log")
-    with opened(settings, config.model, log_file) as model, asyncio.Runner() as runner:
-        calls = Calls(model, window, ledger, settings.patience, settings.max_failures, lambda: tell(tally.note()))
+    with opened(settings, config.model, log_file or Path("vllm.log")) as model, asyncio.Runner() as runner:
+        calls = Calls(model, window, journal, settings.patience, settings.max_failures, lambda: tell(tally.note()))
         writer = Writer(calls, texts, settings)
         tally = _Tally(calls, writer, settings)
         finished = writer.write(chain([first], queue))
