@@ -351,14 +351,17 @@ class Ledger:
         """All that the dataset is made of: active facts, each with its questions."""
         return ((known, question) for known in self.facts() for question in self.questions_of(known.fact.id))
 
-    def rewrites(self) -> Iterator[tuple[RewriteRow, str]]:
-        """Passages written anew, with their language; none of which a fact was replaced or changed by a person."""
-        query = f"""SELECT {_columns(RewriteRow, "r")}, d.language
-            FROM {PLACES} CROSS JOIN rewrite r ON r.chunk = c.id
-            WHERE d.current AND {FIRST.format("e.current AND")} AND NOT EXISTS (SELECT 1 FROM fact f
+    def rewrites(self) -> Iterator[tuple[RewriteRow, str, bool]]:
+        """Passages written anew, with their language, and whether all they say holds.
+
+        What was superseded, rejected or edited of a passage is still said where it was written anew.
+        """
+        query = f"""SELECT {_columns(RewriteRow, "r")}, d.language, NOT EXISTS (SELECT 1 FROM fact f
                 WHERE f.chunk = c.id AND (f.status = 'superseded' OR f.person IN ('rejected', 'edited')))
+            FROM {PLACES} CROSS JOIN rewrite r ON r.chunk = c.id
+            WHERE d.current AND {FIRST.format("e.current AND")}
             ORDER BY d.path, d.doc_id, d.rowid, o.start, r.id"""
-        return ((RewriteRow(*row[:-1]), row[-1]) for row in self._db.execute(query))
+        return ((RewriteRow(*row[:-2]), row[-2], bool(row[-1])) for row in self._db.execute(query))
 
     def drops(self) -> Iterator[Drop]:
         """Everything that was left out, of passages that are there now."""

@@ -62,12 +62,14 @@ def _rows(ledger: Ledger, wordings: Wordings) -> Iterator[tuple[str, Row]]:
         if question.question:
             yield "qa_pairs", _pair(known, question)
         yield question.split if question.split != "probe" else "probes", _OF_SPLIT[question.split](known, question)
+    for rewrite, language, holds in ledger.rewrites():
+        if holds:
+            row = {"id": rewrite.id, "fact": None, "wording": "rewrite", "language": language, "text": rewrite.text}
+            yield "train", row
+        else:
+            reason = f"rewritten as {rewrite.genre} from facts that a person or a newer document changed"
+            drops.append(Drop("dataset", rewrite.id, reason, rewrite.chunk))
     ledger.add_drops(drops)
-    for rewrite, language in ledger.rewrites():
-        yield (
-            "train",
-            {"id": rewrite.id, "fact": None, "wording": "rewrite", "language": language, "text": rewrite.text},
-        )
 
 
 def digest(folder: RunFolder) -> str:

@@ -130,8 +130,9 @@ def _written(
             yield document, [passage for passage in chunks.passages if passage.row.id not in chunks.known]
 
     for document, themed, said in _prompted(unwritten(), config, ledger, advance):
-        new = {passage.row.id: passage for passage in themed}
-        yield document, [new.get(passage.row.id, passage) for passage in whole.pop(document.id)], said
+        # By place: the same passage may stand in a document twice.
+        new = {passage.row.start: passage for passage in themed}
+        yield document, [new.get(passage.row.start, passage) for passage in whole.pop(document.id)], said
 
 
 def _prompted(

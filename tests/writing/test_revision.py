@@ -7,6 +7,8 @@ import pytest
 
 from knowledge_update.documents.blocks import Block, Document
 from knowledge_update.ledger import ChunkRow, DocumentRow, FactRow, Ledger, QuestionRow, content_id
+from knowledge_update.run_folder import RunFolder, read_rows
+from knowledge_update.writing import dataset
 from knowledge_update.writing.contradictions import claim_of_question, claims_of_fact
 from knowledge_update.writing.revision import settle
 from knowledge_update.writing.statements import DIRECT
@@ -244,3 +246,19 @@ def test_claims_of_questions() -> None:
     one, other = (claim_of_question("How high is Tolvick Tower?", answer, "") for answer in ("38 metres", "120 feet"))
     assert one and other and one.about != other.about
     assert claim_of_question("What is it?", "a b c d e f g h i", "") is None
+
+
+def test_a_passage_written_anew_is_left_out_where_a_fact_of_it_no_longer_holds(ledger: Ledger, tmp_path: Path) -> None:
+    found, folder = document(HIGH, OIL), RunFolder(tmp_path / "run")
+    folder.create()
+    collect(ledger, found)
+    for number, block in enumerate(found.blocks):
+        chunk = content_id(found.title, block.text)
+        ledger.execute("INSERT INTO rewrite VALUES (?, ?, 'a letter', ?)", (f"r{number}", chunk, f"Dear {number}."))
+    touch(ledger, HIGH, "rejected")
+    settle(ledger, [found])
+    dataset.write(ledger, folder)
+    trained = [row["id"] for row in read_rows(folder.dataset("train"))]
+    assert trained == ["r1"]
+    reason = "rewritten as a letter from facts that a person or a newer document changed"
+    assert [(drop.item, drop.reason) for drop in ledger.drops()] == [("r0", reason)]
