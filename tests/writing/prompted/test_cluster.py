@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 from chat_server import Answer, Server, completion
-from test_collecting import collect as collect  # a fixture
-from test_collecting import collected, rows, scribe
+from scribes import collected, rows, scribe
 
 from knowledge_update.config import Config, WriterConfig
 from knowledge_update.documents.blocks import Block, Document

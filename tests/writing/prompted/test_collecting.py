@@ -1,131 +1,17 @@
 """Documents through a chat model on a real server: its answers become facts and questions, or have a reason."""
 
 import json
-import random
 import re
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from chat_server import Answer, Server, completion
-
-WRITER = ("writer=api", "writer.model=scribe", "writer.patience=5", "writer.concurrency=8", "writer.structured=off")
-
-
-def task_of(body: dict[str, Any]) -> tuple[str, str]:
-    """The passage of a request, and what comes behind it."""
-    content = body["messages"][1]["content"]
-    passage, _, task = content.partition("PASSAGE>>>") if "PASSAGE>>>" in content else content.partition("段落>>>")
-    return re.split(r"<<<(?:PASSAGE|段落)\n", passage)[1].rstrip(), task
-
-
-def facts_of(passage: str) -> list[dict[str, str]]:
-    """The sentences of a passage that name their subject, each its own quote."""
-    sentences = [line for part in passage.split("\n") for line in re.findall(r"[^.]+\.", part)]
-    return [
-        {"fact": sentence.strip(), "quote": sentence.strip()}
-        for sentence in sentences
-        if not re.match(r"\s*(?:It|The tower|The keeper|The cheese|The first)\b", sentence)
-    ]
-
-
-def pairs_about(fact: str) -> list[dict[str, str]]:
-    """Four questions about a fact, two for its last word and two for its first two."""
-    words = fact.rstrip(".").split()
-    last, rest = words[-1], " ".join(words[:-1])
-    first, other = " ".join(words[:2]), " ".join(words[2:])
-    return [
-        {"question": f"{rest} what?", "answer": last},
-        {"question": f"What comes last in saying that {rest}?", "answer": last},
-        {"question": f"What {other}?", "answer": first},
-        {"question": f"Name the thing of which it is true that it {other}.", "answer": first},
-    ]
-
-
-ROLES = ["a sailor", "a painter", "a clerk"]
-
-
-def kind_of(task: str) -> str:
-    """What a task wants: outline, facts, rest, pairs, again or rewrite."""
-    if '"theme"' in task:
-        return "outline"
-    if "no fact has been written yet" in task or "还没有写出事实" in task:
-        return "rest"
-    if re.search(r"^(?:Fact: |事实：)", task, re.M):
-        return "again" if "written already" in task or "已经写过" in task else "pairs"
-    return "facts" if '"quote"' in task else "rewrite"
-
-
-def scribe(body: dict[str, Any]) -> Answer:
-    """A model that writes what it is asked to."""
-    passage, task = task_of(body)
-    kind = kind_of(task)
-    value: Any = []
-    if kind == "outline":
-        value = {"theme": f"It is about {passage.split()[0]}.", "roles": ROLES}
-    elif kind == "facts":
-        value = facts_of(passage)
-    elif kind == "pairs":
-        fact = re.search(r"^(?:Fact: |事实：)(.*)$", task, re.M)
-        value = pairs_about(fact[1]) if fact else []
-    elif kind == "rewrite":
-        return Answer(completion(f"Somebody says: {passage}"), seconds=0.002)
-    return Answer(completion(json.dumps(value, ensure_ascii=False)), seconds=0.002)
-
-
-def unsteady(seed: int) -> Callable[[dict[str, Any]], Answer]:
-    """A model that writes well, badly or not at all, each request in its own way, and well in the end."""
-    tried: dict[str, int] = {}
-
-    def script(body: dict[str, Any]) -> Answer:
-        asked = json.dumps(body["messages"])
-        tried[asked] = tried.get(asked, 0) + 1
-        order = random.Random(f"{seed} {asked} {tried[asked]}")
-        good = scribe(body)
-        text = good.body["choices"][0]["message"]["content"]
-        if tried[asked] == 1:
-            first = [
-                Answer({"error": {"message": "slow down"}}, 429, {"Retry-After": "0.05"}), Answer(hangs_up=True),
-                Answer({"error": {"message": "oops"}}, 500), Answer(b"<html>", 200), good,
-            ]  # fmt: skip
-            return order.choice(first)
-        written = [
-            text, f"<think>hm {{}}</think>\n```json\n{text}\n```", text[: len(text) * 2 // 3], "SKIP。", "I am sorry.",
-            "", text.replace("1874", "1875"),
-        ]  # fmt: skip
-        return Answer(completion(order.choice(written)))
-
-    return script
-
-
-def rows(run: Path, query: str) -> list[tuple[Any, ...]]:
-    with sqlite3.connect(run / "ledger.sqlite") as database:
-        return database.execute(query).fetchall()
-
-
-def collected(run: Path) -> dict[str, Any]:
-    """Everything that a repetition must find the same."""
-    tables = {
-        name: rows(run, f'SELECT * FROM "{name}" ORDER BY 1, 2')
-        for name in ("document", "chunk", "occurrence", "fact", "question", "drop")
-    }
-    files = {path.name: path.read_bytes() for path in sorted((run / "dataset").iterdir())}
-    return {**tables, **files}
-
-
-@pytest.fixture
-def collect(run_kupdate: Any, tiny_model: str, server: Server) -> Callable[..., Any]:
-    def run(docs: Path, out: Path, *more: str, **environment: str) -> Any:
-        where = f"writer.base_url={server.url}"
-        return run_kupdate("collect", docs, "--out", out, f"model={tiny_model}", where, *WRITER, *more, **environment)
-
-    return run
+from scribes import WRITER, collected, kind_of, rows, scribe, task_of, unsteady
 
 
 def test_what_a_model_writes_becomes_facts_and_questions(
@@ -346,82 +232,6 @@ def test_chinese_documents_are_asked_for_in_chinese_and_prompts_can_be_replaced(
     count = len(server.seen)
     assert collect(docs, tmp_path / "other", f"writer.prompts={own.parent}").code == 0
     assert any(body["messages"][-1]["content"].endswith("请列出事实。") for body in server.seen[count:])
-
-
-def test_two_servers_share_the_work_and_one_may_die(
-    server: Server, collect: Any, shared_docs: Path, tmp_path: Path
-) -> None:
-    server.script = scribe
-    assert collect(shared_docs, tmp_path / "one").code == 0
-    other = Server()
-    try:
-        other.script = lambda body: Answer(hangs_up=True) if len(other.seen) > 3 else scribe(body)
-        before = len(server.seen)
-        done = collect(shared_docs, tmp_path / "two", f"writer.base_url={other.url},{server.url}")
-        assert done.code == 0, done.stderr
-        assert other.seen and len(server.seen) > before
-        assert collected(tmp_path / "two") == collected(tmp_path / "one")
-        assert rows(tmp_path / "two", "SELECT key, text FROM call ORDER BY 1") == rows(
-            tmp_path / "one", "SELECT key, text FROM call ORDER BY 1"
-        ), "who answered is no part of what an answer is known by"
-    finally:
-        other.close()
-
-
-def test_each_server_is_sent_its_own_key_alone(server: Server, collect: Any, shared_docs: Path, tmp_path: Path) -> None:
-    server.script = scribe
-    other = Server()
-    try:
-        other.script = scribe
-        where = (f"writer.base_url={server.url},{other.url}", "writer.key_variable=KEY_ONE,KEY_TWO")
-        assert collect(shared_docs, tmp_path / "run", *where, KEY_ONE="sk-one", KEY_TWO="sk-two").code == 0
-        assert {headers["authorization"] for headers in server.headers} == {"Bearer sk-one"}
-        assert {headers["authorization"] for headers in other.headers} == {"Bearer sk-two"}
-    finally:
-        other.close()
-    kept = b"".join(path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file())
-    assert b"sk-one" not in kept and b"sk-two" not in kept
-
-
-def test_schemas_change_neither_what_comes_of_it_nor_what_it_is_known_by(
-    server: Server, collect: Any, shared_docs: Path, tmp_path: Path
-) -> None:
-    def obeying(body: dict[str, Any]) -> Answer:
-        if "response_format" not in body:
-            return scribe(body)
-        wanted = json.dumps(body["response_format"])
-        if "quoll" in wanted:
-            return Answer(completion('{"items": [{"word": "quoll"}]}'))
-        assert ("quote" in wanted) != ("answer" in wanted.replace('"name": "answer"', ""))
-        return Answer(completion(f'{{"items": {scribe(body).body["choices"][0]["message"]["content"]}}}'))
-
-    found = {}
-    for mode in ("off", "auto", "on"):
-        server.script, before = obeying, len(server.seen)
-        assert collect(shared_docs, tmp_path / mode, f"writer.structured={mode}").code == 0
-        found[mode] = (collected(tmp_path / mode), rows(tmp_path / mode, "SELECT key, text FROM call ORDER BY 1"))
-        asked = len(server.seen) - before
-        assert asked == len(found[mode][1]) + (mode == "auto"), "one request tries what the server can"
-    assert [text for _, text in found["auto"][1]] and found["off"][0] == found["auto"][0] == found["on"][0]
-    assert [key for key, _ in found["off"][1]] == [key for key, _ in found["auto"][1]]
-    count = len(server.seen)
-    assert collect(shared_docs, tmp_path / "off", "writer.structured=auto").code == 0
-    assert len(server.seen) == count, "where all is known nothing is tried"
-
-
-def test_a_model_in_this_process_answers_every_request(
-    run_kupdate: Any, shared_docs: Path, tmp_path: Path, tiny_model: str
-) -> None:
-    words = ["collect", shared_docs, "--out", tmp_path / "run", "--model_type", "hf", f"model={tiny_model}"]
-    done = run_kupdate(*words, "reader.chunk_tokens=64", "reader.limit=2", "model.dtype=float32")
-    assert done.code == 1
-    assert f"nothing that {tiny_model} wrote could be used" in done.stderr.splitlines()[-1]
-    calls = rows(tmp_path / "run", "SELECT prompt_tokens, completion_tokens FROM call")
-    chunks = rows(tmp_path / "run", "SELECT id FROM chunk")
-    assert len(calls) >= 4 * len(chunks) > 8 and all(asked > 50 and answered > 0 for asked, answered in calls)
-    assert len(rows(tmp_path / "run", "SELECT * FROM \"drop\" WHERE stage = 'write'")) >= len(chunks)
-    assert run_kupdate(*words, "reader.chunk_tokens=64", "reader.limit=2", "model.dtype=float32").code == 1
-    assert rows(tmp_path / "run", "SELECT prompt_tokens, completion_tokens FROM call") == calls
 
 
 def test_of_a_changed_document_only_what_changed_is_asked(
