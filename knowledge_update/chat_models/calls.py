@@ -86,10 +86,11 @@ class Calls:
             self._flying[key] = task
         return await asyncio.shield(self._flying[key])
 
-    async def finish(self) -> None:
-        """Lets nothing more leave, and waits for the answers under way, so that they are kept."""
+    async def finish(self, seconds: float) -> None:
+        """Lets nothing more leave, and waits so long for the answers under way, so that they are kept."""
         self.window.stop()
-        await asyncio.gather(*self._flying.values(), return_exceptions=True)
+        if self._flying:
+            await asyncio.wait(self._flying.values(), timeout=seconds)
 
     def _landed(self, key: str, done: asyncio.Future[Reply]) -> None:
         self._flying.pop(key, None)

@@ -8,8 +8,9 @@ import asyncio
 import heapq
 import itertools
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
 
 from knowledge_update.chat_models.protocol import Stopped
 
@@ -24,6 +25,8 @@ SHRINK = 0.7
 SLOW = 3.0
 # What was quickest is slowly forgotten: later work may take longer by its nature.
 FORGET = 1.02
+
+T = TypeVar("T")
 
 
 class Window:
@@ -105,6 +108,22 @@ class Window:
                 place.set_exception(Stopped())
         self._waiting.clear()
         self._room.set()
+
+    async def unless_stopped(self, work: Awaitable[T]) -> T:
+        """Awaits work of which requests are a part.
+
+        Raises:
+            Stopped: As soon as the window is; the work is cancelled.
+        """
+        working, stopped = asyncio.ensure_future(work), asyncio.ensure_future(self._stopped.wait())
+        try:
+            await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                raise Stopped
+            return working.result()
+        finally:
+            working.cancel()
+            stopped.cancel()
 
     async def pause(self, seconds: float) -> None:
         """Waits so long, or until the work is stopped."""

@@ -234,7 +234,11 @@ def test_a_stopped_window_lets_nothing_more_leave_and_what_has_left_end() -> Non
         await asyncio.sleep(0)
         pause = asyncio.create_task(window.pause(60))
         await asyncio.sleep(0)
+        work = asyncio.create_task(window.unless_stopped(asyncio.sleep(60)))
+        await asyncio.sleep(0)
         window.stop()
+        with pytest.raises(Stopped):
+            await asyncio.wait_for(work, 1)
         said = await asyncio.gather(*waiting, return_exceptions=True)
         assert [type(one) for one in said] == [Stopped, Stopped]
         await asyncio.wait_for(pause, 1)

@@ -22,6 +22,9 @@ from knowledge_update.errors import ConfigError, WorkError
 from knowledge_update.writing.prompted import prompts
 from knowledge_update.writing.prompted.writer import Writer, Written
 
+# Whoever stops the work waits so many seconds at most for answers that are under way.
+_LONGEST_END = 20.0
+
 
 def write(
     documents: Iterable[tuple[Document, Sequence[Passage]]],
@@ -61,7 +64,7 @@ def write(
         gc.freeze()
 
         async def following() -> tuple[Document, Sequence[Passage], Written] | None:
-            return await anext(finished, None)
+            return await window.unless_stopped(anext(finished, None))
 
         async def end() -> None:
             await finished.aclose()
@@ -72,7 +75,7 @@ def write(
                 while (document := runner.run(following())) is not None:
                     yield document
         except Stopped as error:
-            runner.run(calls.finish())
+            runner.run(calls.finish(_LONGEST_END))
             raise KeyboardInterrupt from error
         except Gone as error:
             raise WorkError(f"{_who(settings)}: {error}; the same command goes on from here") from error
@@ -90,7 +93,10 @@ def _stoppable(loop: asyncio.AbstractEventLoop, window: Window) -> Iterator[None
 
     def stop() -> None:
         loop.remove_signal_handler(signal.SIGINT)
-        log.info("stopping: waiting for %d answers under way (Ctrl-C again: at once)", window.under_way)
+        log.info(
+            "stopping: waiting for %d answers under way, %.0f s at most (Ctrl-C again: at once)",
+            window.under_way, _LONGEST_END,
+        )  # fmt: skip
         window.stop()
 
     # Signals are for the main thread alone, and not every system's loop takes them: Ctrl-C stops at once there.

@@ -149,7 +149,7 @@ def test_a_collection_stopped_by_hand_waits_for_the_answers_under_way(
     process.send_signal(signal.SIGINT)
     said, told = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "stopping: waiting for 2 answers under way (Ctrl-C again: at once)" in said
+    assert "stopping: waiting for 2 answers under way, 20 s at most (Ctrl-C again: at once)" in said
     assert told == "kupdate: stopped; what was finished is kept, the same command goes on from there\n"
     kept = len(rows(tmp_path / "run", "SELECT key FROM call"))
     assert kept == len(server.seen), "nothing that was asked is lost"
