@@ -12,7 +12,7 @@ SAMPLES = {
     "chunk_size_by_token": ("64", 64), "qa_amount_per_fact": ("3", 3),
     "model_type": ("hf", "hf"),
     "role_amount_per_fact": ("0", 0), "save_dir": ("datasets/a b.jsonl", "datasets/a b.jsonl"),
-    "json_save_dir": ("a.json", "a.json"),
+    "json_save_dir": ("a.json", "a.json"), "max_failures": ("5", 5),
     "model_name_or_path": ("owner/name", "owner/name"), "base_model": ("~/m", "~/m"), "ckpt_path": ("a b", "a b"),
     "local_files_only": ("True", True), "seed": ("7", 7), "num_train_epochs": ("2.5", 2.5),
     "per_device_train_batch_size": ("8", 8), "per_gpu_train_batch_size": ("8", 8), "learning_rate": ("1e-4", 1e-4),

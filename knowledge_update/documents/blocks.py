@@ -23,6 +23,7 @@ class Block:
         level: Of a heading, 1 to 6; else 0.
         cells: Of a row, its cells; else empty.
         header: Of a row, the column names where the table has them.
+        torn: Whether it is a part of a text without an end of a sentence, cut because no model takes it whole.
     """
 
     kind: Kind
@@ -30,6 +31,7 @@ class Block:
     level: int = 0
     cells: tuple[str, ...] = ()
     header: tuple[str, ...] = ()
+    torn: bool = False
 
 
 # What a file holds: its title, empty where it has none, and its blocks.

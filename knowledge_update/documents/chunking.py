@@ -98,7 +98,7 @@ def _cut(block: Block, offset: int, count_tokens: CountTokens, max_tokens: int) 
 
 def _halves(text: str, offset: int, count_tokens: CountTokens, max_tokens: int) -> Iterator[Piece]:
     if len(text) < 2 or count_tokens(text) <= max_tokens:
-        yield Block("paragraph", text.rstrip()), offset
+        yield Block("paragraph", text.rstrip(), torn=True), offset
         return
     at = _middle(text)
     yield from _halves(text[:at], offset, count_tokens, max_tokens)

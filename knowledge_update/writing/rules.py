@@ -21,7 +21,7 @@ def write(document: Document, passages: Sequence[Passage]) -> Iterator[tuple[Pas
         from knowledge_update.writing.english.writer import write as prose
     fitting = []
     for passage in passages:
-        long = [block for block, _ in passage.blocks if len(block.text) > MAX_CHARACTERS]
+        long = [block for block, _ in passage.blocks if block.torn or len(block.text) > MAX_CHARACTERS]
         yield from ((passage, Unused(block.text[:80], "runs on without the end of a sentence")) for block in long)
         fitting.append(replace(passage, blocks=tuple(part for part in passage.blocks if part[0] not in long)))
     yield from prose(document, fitting)
