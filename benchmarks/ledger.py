@@ -29,7 +29,7 @@ THINGS = "height length weight price colour keeper founder owner harbour engine"
 EXPORT = """
 import sys
 from pathlib import Path
-from knowledge_update.facts.coverage import coverage, total
+from knowledge_update.writing.coverage import coverage, total
 from knowledge_update.ledger import Ledger
 from knowledge_update.run_folder import RunFolder
 from knowledge_update.writing import dataset

@@ -9,9 +9,9 @@ from itertools import islice
 from knowledge_update.display import clean, console, table
 from knowledge_update.errors import RunFolderError
 from knowledge_update.evaluation.scoring import contains
-from knowledge_update.facts.coverage import show_coverage
 from knowledge_update.ledger import KnownFact, Ledger
 from knowledge_update.run_folder import Row, RunFolder, mend
+from knowledge_update.writing.coverage import show_coverage
 
 # Columns below which a table of sentences is harder to read than lines.
 TABLE_WIDTH = 120

@@ -13,12 +13,12 @@ from knowledge_update.documents.reading import QUESTIONS_NAME, Source
 from knowledge_update.documents.records import Fields
 from knowledge_update.documents.recutting import Cut, recut
 from knowledge_update.errors import DocumentError, WorkError
-from knowledge_update.facts.coverage import coverage, total
 from knowledge_update.ledger import DocumentRow, Drop, FactRow, Ledger, QuestionRow, RewriteRow, content_id
 from knowledge_update.models import load_tokenizer, resolve
 from knowledge_update.run_folder import Row, RunFolder, write_rows
 from knowledge_update.writing import dataset, rules
 from knowledge_update.writing.checks import split
+from knowledge_update.writing.coverage import coverage, total
 from knowledge_update.writing.dataset import digest, tell_of_change
 from knowledge_update.writing.question_files import read_questions
 from knowledge_update.writing.revision import settle

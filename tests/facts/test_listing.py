@@ -6,11 +6,11 @@ import pytest
 
 from knowledge_update import display
 from knowledge_update.errors import RunFolderError
-from knowledge_update.facts.coverage import Coverage, coverage, drops_by_reason, total
 from knowledge_update.facts.listing import View, show
 from knowledge_update.ledger import ChunkRow, DocumentRow, Drop, FactRow, Ledger, QuestionRow
 from knowledge_update.run_folder import RunFolder, write_rows
 from knowledge_update.writing import dataset
+from knowledge_update.writing.coverage import Coverage, coverage, drops_by_reason, total
 
 LINES = ["The lamp burns oil.", "The tower is red.", "The cape is bare."]
 TEXT = " ".join(LINES) + " Nothing."
