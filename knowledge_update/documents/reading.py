@@ -119,14 +119,18 @@ class Source:
     def _all(self) -> Iterator[Document]:
         for path in self._files:
             name = str(path.relative_to(self.path)) if self.path.is_dir() else path.name
+            kind = Counter([path.suffix[1:].lower()])
+            taken = False
             try:
-                yield from self._read(path, name)
-            except DocumentError as error:
-                self.refused.append(Refused(name, str(error)))
-            except OSError as error:
-                self.refused.append(Refused(name, f"cannot be read: {error.strerror}"))
-            else:
-                self.kinds[path.suffix[1:].lower()] += 1
+                for document in self._read(path, name):
+                    # Before it is taken: who has enough takes no more.
+                    self.kinds += Counter() if taken else kind
+                    taken = True
+                    yield document
+            except (DocumentError, OSError) as error:
+                reason = f"cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
+                self.refused.append(Refused(name, reason))
+                self.kinds -= kind if taken else Counter()
 
     def _read(self, path: Path, name: str) -> Iterator[Document]:
         ending = path.suffix.lower()
@@ -138,12 +142,11 @@ class Source:
             raise DocumentError(f"is of a kind that is not read ({path.suffix or 'no ending'}; read are {_kinds()})")
         data = path.read_bytes()
         encoding = encoding_of(data, self.encoding) if ending in UNDECLARED else self.encoding
-        if ending in TABLES:
-            yield from table(data, path.stem, name, encoding, self.fields)
-        else:
-            yield _document(path, name, data, encoding)
-        if ending in UNDECLARED and encoding not in (*UNICODE, self.encoding):
-            self.guessed[str(encoding)] += 1
+        found = table(data, path.stem, name, encoding, self.fields)
+        for at, document in enumerate(found if ending in TABLES else (_document(path, name, data, encoding),)):
+            if ending in UNDECLARED and encoding not in (*UNICODE, self.encoding):
+                self.guessed[str(encoding)] += at == 0
+            yield document
 
 
 def read(

@@ -201,7 +201,7 @@ def test_reading_is_told_in_a_line(tmp_path: Path) -> None:
     declared = Source(tmp_path, encoding="gb18030", limit=2)
     assert declared.expected() == 2
     assert [document.path for document in declared.documents()] == ["a.txt", "c.TXT"]
-    assert declared.summary() == "2 files read (2 txt); 1 repeated"
+    assert declared.summary() == "3 files read (3 txt); 1 repeated"
 
 
 def test_what_was_told_is_told_anew_when_documents_are_read_again(tmp_path: Path) -> None:
@@ -211,3 +211,12 @@ def test_what_was_told_is_told_anew_when_documents_are_read_again(tmp_path: Path
     assert [refused.path for refused in source.refused] == ["a.png"]
     assert [document.path for document in source.documents()] == ["b.txt"]
     assert [refused.path for refused in source.refused] == ["a.png", "c.png"]
+
+
+@pytest.mark.parametrize("limit", [1, 2, None])
+def test_what_is_told_to_have_been_read_is_what_was_read(tmp_path: Path, limit: int | None) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.txt").write_text(f"{name}\n\nThe {name} lamp was lit.\n", encoding="utf-8")
+    source = Source(tmp_path, limit=limit)
+    count = len(list(source.documents()))
+    assert source.summary() == f"{count} files read ({count} txt)"
