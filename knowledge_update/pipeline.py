@@ -73,15 +73,16 @@ def run_stage(stage: Callable[[Config, RunFolder], Any], config: Config, folder:
     """Runs one stage, with its log and its time kept in the folder; a mistake leaves no new folder behind."""
     new = not folder.config.exists()
     folder.create()
-    save(config, folder)
-    try:
-        with to_file(folder.log):
-            return _timed(stage, config, folder)
-    except UserError:
-        # Before there is a ledger only inputs were looked at: the folder is not bound to a mistyped one.
-        if new and not folder.ledger.exists():
-            folder.discard()
-        raise
+    with folder.alone():
+        save(config, folder)
+        try:
+            with to_file(folder.log):
+                return _timed(stage, config, folder)
+        except UserError:
+            # Before there is a ledger only inputs were looked at: the folder is not bound to a mistyped one.
+            if new and not folder.ledger.exists():
+                folder.discard()
+            raise
 
 
 def _timed(stage: Callable[[Config, RunFolder], Any], config: Config, folder: RunFolder) -> Any:

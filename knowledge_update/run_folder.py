@@ -4,6 +4,7 @@ A file either appears whole (written beside its place, then renamed) or grows li
 line a killed process may leave behind is cut off before more is added).
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -15,6 +16,7 @@ from typing import Any, TextIO
 
 from safetensors import SafetensorError
 
+from knowledge_update.display import log
 from knowledge_update.errors import RunFolderError, WorkError
 
 Row = dict[str, Any]
@@ -45,6 +47,28 @@ class RunFolder:
                 restore(folder)
         except OSError as error:
             raise RunFolderError(f"cannot write the run folder {self.path}: {error.strerror}") from error
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps others out while work goes on here: they would do, and pay for, the same again.
+
+        Raises:
+            RunFolderError: When somebody is at work here.
+        """
+        # Of the folder itself, so that no file is left behind; the system gives it back however a process ends.
+        place = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(place)
+            raise RunFolderError(f"another kupdate is at work in {self.path}; wait, or use another --out") from error
+        except OSError as error:
+            # Some file systems know no locks: work goes on without.
+            log.debug("no lock on %s: %s", self.path, error)
+        try:
+            yield
+        finally:
+            os.close(place)
 
     def discard(self) -> None:
         """Removes a folder that `create` made and no stage has written into; other files in it stay."""

@@ -227,3 +227,15 @@ def test_a_full_disk_leaves_the_ledger_as_it_was(small_disk: Path) -> None:
             ledger.add(DocumentRow("d", "d", "d.txt", "D", "text/plain", "en"), [], [], [], drops)
         assert told(error).endswith("free some space and run the same again")
         assert (list(ledger.documents()), list(ledger.drops())) == ([], [])
+
+
+def test_two_do_not_work_in_one_folder(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.create()
+    with folder.alone():
+        with pytest.raises(RunFolderError, match="another kupdate is at work"), RunFolder(folder.path).alone():
+            pytest.fail("two are at work")
+        with RunFolder(tmp_path).alone():
+            assert folder.path.exists()
+    with folder.alone():
+        assert {path.name for path in folder.path.iterdir()} == {"dataset", "answers", "losses"}
