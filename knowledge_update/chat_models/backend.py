@@ -1,7 +1,7 @@
 """The chat model that a configuration names: opened, and given back."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,13 +14,16 @@ from knowledge_update.errors import ConfigError
 
 
 @contextmanager
-def opened(config: ChatModelConfig, base: ModelConfig, log_file: Path) -> Iterator[ChatModel]:
+def opened(
+    config: ChatModelConfig, base: ModelConfig, log_file: Path, trying: Callable[[], None] = lambda: None
+) -> Iterator[ChatModel]:
     """The model, to be closed by who asked it; a server that was started for it ends with the context.
 
     Args:
         config: Which model, and where.
         base: The model that is taught: its data type and device, and its name where the chat model has none.
         log_file: Where the output of a server goes that is started.
+        trying: Is called before a request that only finds out what a server can.
 
     Raises:
         ConfigError: When something is missing that this kind of model needs.
@@ -37,12 +40,12 @@ def opened(config: ChatModelConfig, base: ModelConfig, log_file: Path) -> Iterat
         from knowledge_update.chat_models.vllm_server import started
 
         with started(config, base, name, log_file) as model:
-            yield _structured(model, config)
+            yield _structured(model, config, trying)
     else:
-        yield _behind_addresses(config)
+        yield _behind_addresses(config, trying)
 
 
-def _behind_addresses(config: ChatModelConfig) -> ChatModel:
+def _behind_addresses(config: ChatModelConfig, trying: Callable[[], None]) -> ChatModel:
     if not config.addresses or not config.model:
         section = config.SECTION
         raise ConfigError(f"{section}=api needs {section}.base_url=URL (up to /v1) and {section}.model=NAME")
@@ -50,11 +53,11 @@ def _behind_addresses(config: ChatModelConfig) -> ChatModel:
     if len(variables) == 1:
         variables *= len(config.addresses)
     models = [
-        _structured(Endpoint(address, config.model, os.environ.get(variable, ""), config.timeout), config)
+        _structured(Endpoint(address, config.model, os.environ.get(variable, ""), config.timeout), config, trying)
         for address, variable in zip(config.addresses, variables, strict=True)
     ]
     return models[0] if len(models) == 1 else Pool(list(zip(config.addresses, models, strict=True)))
 
 
-def _structured(model: ChatModel, config: ChatModelConfig) -> ChatModel:
-    return Structured(model, config.structured)
+def _structured(model: ChatModel, config: ChatModelConfig, trying: Callable[[], None]) -> ChatModel:
+    return Structured(model, config.structured, trying)

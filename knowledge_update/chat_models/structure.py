@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -31,10 +32,11 @@ class Structured:
     Args:
         model: Who answers.
         mode: `auto`, `on` where schemas are sent without trying, `off` where they are not sent.
+        trying: Is called before the one request that finds out, which has no place of its own in any window.
     """
 
-    def __init__(self, model: ChatModel, mode: str = "auto") -> None:
-        self.model = model
+    def __init__(self, model: ChatModel, mode: str = "auto", trying: Callable[[], None] = lambda: None) -> None:
+        self.model, self._announce = model, trying
         self._able: bool | None = {"on": True, "off": False}.get(mode)
         self._trying: asyncio.Task[bool] | None = None
 
@@ -79,6 +81,7 @@ class Structured:
         """
         forced = {"type": "array", "minItems": 1, "maxItems": 1, "items": _object({"word": {"enum": [_WORD]}})}
         schema = json.dumps(_object({_FIELD: forced}))
+        self._announce()
         try:
             reply = await self.model.ask(Request((("user", _QUESTION),), max_tokens=100, schema=schema))
         except (Refused, Malformed):

@@ -173,6 +173,16 @@ class Window:
         self.under_way -= 1
         self._wake()
 
+    def beside(self) -> None:
+        """Takes note of a request that leaves in the place of another: a rate counts it like any."""
+        self._space(asyncio.get_running_loop().time(), 0)
+
+    def _space(self, now: float, tokens: int) -> None:
+        """Puts off what leaves next, as far as a rate says."""
+        apart = max(60 / self._rpm if self._rpm else 0.0, 60 * tokens / self._tpm if self._tpm else 0.0)
+        # A place given out a little late does not put off all that follow.
+        self._not_before = max(self._not_before, now - apart * LATE) + MARGIN * apart
+
     def _wake(self) -> None:
         """Gives free places to those that wait, unless a rate says to wait longer."""
         loop = asyncio.get_running_loop()
@@ -185,9 +195,7 @@ class Window:
             _, _, tokens, place = heapq.heappop(self._waiting)
             if place.cancelled():
                 continue
-            apart = max(60 / self._rpm if self._rpm else 0.0, 60 * tokens / self._tpm if self._tpm else 0.0)
-            # A place given out a little late does not put off all that follow.
-            self._not_before = max(self._not_before, now - apart * LATE) + MARGIN * apart
+            self._space(now, tokens)
             self.under_way += 1
             place.set_result(None)
         if self.under_way < int(self.limit) and not self._waiting:

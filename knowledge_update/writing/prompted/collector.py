@@ -55,7 +55,10 @@ def write(
         # No model is loaded and no server started for nothing.
         return
     window = Window(settings.concurrency, rpm=settings.rpm, tpm=settings.tpm)
-    with opened(settings, config.model, log_file or Path("vllm.log")) as model, asyncio.Runner() as runner:
+    with (
+        opened(settings, config.model, log_file or Path("vllm.log"), window.beside) as model,
+        asyncio.Runner() as runner,
+    ):
         calls = Calls(model, window, journal, settings.patience, settings.max_failures, lambda: tell(tally.note()))
         writer = Writer(calls, texts, settings)
         tally = _Tally(calls, writer, settings)
