@@ -131,7 +131,7 @@ def export(
 @app.command()
 def config(context: typer.Context, settings: Overrides = None) -> None:
     """Prints the composed configuration."""
-    from knowledge_update.config import load
+    from knowledge_update.composition import load
     from knowledge_update.run_config import to_yaml
 
     typer.echo(to_yaml(load(settings or (), context.obj)), nl=False)
@@ -160,7 +160,7 @@ def _new(
     limit: int | None,
 ) -> tuple[Any, Any]:  # fmt: skip
     """Composes the configuration of a new run, and names its folder."""
-    from knowledge_update.config import load
+    from knowledge_update.composition import load
     from knowledge_update.errors import DocumentError
     from knowledge_update.run_folder import RunFolder
 

@@ -6,7 +6,8 @@ from copy import deepcopy
 from typing import Any
 
 from knowledge_update import __version__
-from knowledge_update.config import GROUPS, Config, WriterConfig, group_file, keys, literal, load, value_of
+from knowledge_update.composition import GROUPS, group_file, keys, literal, load, value_of
+from knowledge_update.config import Config, WriterConfig
 from knowledge_update.errors import ConfigError, RunFolderError
 from knowledge_update.run_folder import RunFolder, whole_file
 

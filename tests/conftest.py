@@ -148,3 +148,24 @@ def word_file(tmp_path: Path) -> Callable[..., bytes]:
         return data
 
     return make
+
+
+@pytest.fixture
+def kupdate(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., tuple[int, str, str]]:
+    """Runs the entry point in this process, in a folder of its own."""
+
+    def run(*words: str | Path) -> tuple[int, str, str]:
+        # Imported here: most tests need no command line.
+        from knowledge_update import cli, display
+
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["kupdate", *map(str, words)])
+        monkeypatch.setattr(display.console, "width", 400)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return run

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from knowledge_update import __version__, cli, display
+from knowledge_update import __version__
 from knowledge_update.config import Config
 from knowledge_update.run_config import to_yaml
 
@@ -17,22 +17,6 @@ HEAVY = ("torch", "transformers", "spacy", "hydra", "matplotlib", "jieba", "peft
 VERBS = ("run", "collect", "train", "infer", "evaluate", "facts", "export", "config", "chat")
 
 Kupdate = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def kupdate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Kupdate:
-    """Runs the entry point in this process, in a folder of its own."""
-
-    def run(*words: str | Path) -> tuple[int, str, str]:
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["kupdate", *map(str, words)])
-        monkeypatch.setattr(display.console, "width", 400)
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return run
 
 
 def mistake(result: tuple[int, str, str]) -> str:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from knowledge_update.config import CONF, ChatModelConfig, Config, keys, load
+from knowledge_update.composition import CONF, keys, load
+from knowledge_update.config import ChatModelConfig, Config
 from knowledge_update.errors import ConfigError, RunFolderError
 from knowledge_update.run_config import changed, save, stored, to_yaml
 from knowledge_update.run_folder import RunFolder

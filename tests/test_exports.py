@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from knowledge_update.config import load
+from knowledge_update.composition import load
 from knowledge_update.errors import ConfigError, RunFolderError
 from knowledge_update.exports import export, places
 from knowledge_update.run_folder import Row, RunFolder, read_rows

@@ -2,7 +2,7 @@
 
 import pytest
 
-from knowledge_update.config import keys, load
+from knowledge_update.composition import keys, load
 from knowledge_update.errors import ConfigError
 from knowledge_update.flags import FLAGS, apply
 

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from knowledge_update import cli, display, pipeline
-from knowledge_update.config import Config, load
+from knowledge_update.composition import load
+from knowledge_update.config import Config
 from knowledge_update.errors import RunFolderError
 from knowledge_update.run_folder import RunFolder, read_json, read_rows, write_rows
 

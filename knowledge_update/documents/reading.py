@@ -28,14 +28,6 @@ class Refused:
     reason: str
 
 
-@dataclass(frozen=True)
-class Reading:
-    """What was read and what was not."""
-
-    documents: tuple[Document, ...]
-    refused: tuple[Refused, ...]
-
-
 @dataclass
 class Source:
     """Documents under a path, read one after another, so that however many there are, one is in memory.
@@ -147,23 +139,6 @@ class Source:
             if ending in UNDECLARED and encoding not in (*UNICODE, self.encoding):
                 self.guessed[str(encoding)] += at == 0
             yield document
-
-
-def read(
-    source: Path,
-    *,
-    encoding: str | None = None,
-    limit: int | None = None,
-    pattern: str = EVERYTHING,
-    fields: Fields = FIELDS,
-) -> Reading:
-    """Reads all documents under a path at once; the arguments are those of `Source`.
-
-    Raises:
-        DocumentError: When there is nothing at the path, or nothing readable.
-    """
-    found = Source(source, encoding, limit, pattern, fields)
-    return Reading(tuple(found.documents()), tuple(found.refused))
 
 
 def _document(path: Path, name: str, data: bytes, encoding: str | None) -> Document:

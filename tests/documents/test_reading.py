@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from whole import Reading, read
 
 from knowledge_update.documents.blocks import Block, Document, document_id
-from knowledge_update.documents.reading import Reading, Refused, Source, read
+from knowledge_update.documents.reading import Refused, Source
 from knowledge_update.documents.records import Fields
 from knowledge_update.documents.records import jsonl as jsonl_lines
 from knowledge_update.errors import DocumentError

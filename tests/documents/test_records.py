@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
+from whole import read
 
-from knowledge_update.documents.reading import read
 from knowledge_update.documents.records import Fields
 from knowledge_update.errors import DocumentError
 

@@ -2,34 +2,18 @@
 
 import json
 import sqlite3
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from knowledge_update import cli, display
 from knowledge_update.facts import sheets
 from knowledge_update.facts.changes import COLUMNS
 
 Kupdate = Callable[..., tuple[int, str, str]]
 HIGH = "The tower of Tolvick Lighthouse is 38 metres high."
 Rows = list[dict[str, str]]
-
-
-@pytest.fixture
-def kupdate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Kupdate:
-    def run(*words: str | Path) -> tuple[int, str, str]:
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["kupdate", *map(str, words)])
-        monkeypatch.setattr(display.console, "width", 400)
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return run
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from whole import read
 
 from knowledge_update.documents.blocks import Block, Document
 from knowledge_update.documents.chunking import Passage, passages
-from knowledge_update.documents.reading import read
 from knowledge_update.writing.chinese import write
 from knowledge_update.writing.statements import (
     ABOUT,

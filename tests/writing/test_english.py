@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+from whole import read
 
 from knowledge_update.documents.blocks import Block, Document
 from knowledge_update.documents.chunking import Passage, passages
-from knowledge_update.documents.reading import read
 from knowledge_update.evaluation.scoring import contains
 from knowledge_update.writing import rules
 from knowledge_update.writing.english.writer import write

@@ -5,7 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from knowledge_update import pipeline
-from knowledge_update.config import load
+from knowledge_update.composition import load
 from knowledge_update.ledger import Ledger
 from knowledge_update.run_folder import RunFolder
 

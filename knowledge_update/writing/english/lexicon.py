@@ -66,7 +66,6 @@ PLACE_NOUNS = frozenset(
 )
 
 MONTHS = "January February March April May June July August September October November December".split()
-SEASONS = ("spring", "summer", "autumn", "fall", "winter")
 _MONTH = "|".join(MONTHS)
 YEAR = re.compile(r"(?:1[0-9]|20)\d\d")
 DATE = re.compile(

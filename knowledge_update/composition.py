@@ -1,0 +1,127 @@
+"""How a configuration comes about: Hydra composes groups, presets and overrides, the dataclasses check.
+
+Nothing else in the package reads YAML. A value comes from the dataclass, unless a group or preset says otherwise,
+unless the user does: by an option, or by `key=value` at the end of a command.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from knowledge_update.config import Config
+from knowledge_update.errors import ConfigError
+
+GROUPS = ("model", "writer", "adapter", "optimizer", "schedule", "preset")
+CONF = Path(__file__).parent / "conf"
+
+
+def load(overrides: Sequence[str] = (), values: Mapping[str, Any] | None = None) -> Config:
+    """Composes the configuration.
+
+    Args:
+        overrides: `key=value` words as Hydra reads them, and as they are where it cannot; `model=` also takes a hub
+            id or a path.
+        values: Dotted keys with values that are taken as they are, never parsed.
+
+    Raises:
+        ConfigError: When a key is unknown or a value does not fit; names the dotted key.
+    """
+    from hydra import compose, initialize_config_dir
+    from hydra.core.config_store import ConfigStore
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    words, named = _sorted_out(overrides)
+    ConfigStore.instance().store(name="schema", node=Config)
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            composed = compose("config", overrides=words)
+        for key, value in {**named, **(values or {})}.items():
+            if key not in keys():
+                raise ConfigError(_unknown_key(key))
+            OmegaConf.update(composed, key, literal(value))
+        config = OmegaConf.to_object(composed)
+    except ConfigError:
+        raise
+    except (HydraException, OmegaConfBaseException) as error:
+        raise _explained(error) from error
+    assert isinstance(config, Config)
+    return config
+
+
+def _sorted_out(overrides: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    """Words for Hydra, and keys whose values are taken as they are: names of models, and what Hydra cannot read."""
+    known = {*keys(), *GROUPS, *vars(Config())}
+    words: list[str] = []
+    named: dict[str, Any] = {}
+    for word in overrides:
+        key, sign, value = word.partition("=")
+        if not sign:
+            raise ConfigError(f"{word!r} is neither an option nor key=value")
+        if key not in known:
+            raise ConfigError(_unknown_key(key))
+        if key == "model" and not group_file(key, value).exists():
+            named["model.name"] = value
+        elif key in keys() and not _readable(word):
+            named[key] = value
+        else:
+            words.append(word)
+    return words, named
+
+
+def _readable(word: str) -> bool:
+    """Whether Hydra reads a word as one value: `文档`, `~/x` and `a(1)` are not of its grammar, `a,b` is a sweep."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        return not OverridesParser.create().parse_override(word).is_sweep_override()
+    except HydraException:
+        return False
+
+
+def group_file(group: str, name: str) -> Path:
+    """Where the named choice of a group is declared."""
+    return CONF / group / f"{name}.yaml"
+
+
+def literal(value: Any) -> Any:
+    """A value that OmegaConf gives back as it is: `${` in a text would begin an interpolation."""
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if isinstance(value, str) else value
+
+
+def _explained(error: Exception) -> ConfigError:
+    """One line for what Hydra and OmegaConf say in many."""
+    text = str(error.__cause__ or error)
+    found = re.search(r"Could not override '([^']+)'", str(error)) or re.search(r"Key '([^']+)' (?:is )?not in", text)
+    if found or "is not in struct" in text:
+        return ConfigError(_unknown_key(found[1] if found else text.splitlines()[0]))
+    full = re.search(r"full_key: (\S+)", text)
+    return ConfigError(f"{full[1] + ': ' if full else ''}{text.strip().splitlines()[0]}")
+
+
+def _unknown_key(key: str) -> str:
+    near = get_close_matches(key, keys(), n=1) or [name for name in keys() if name.split(".")[-1] == key.split(".")[-1]]
+    return f"unknown key {key!r}" + (f"; did you mean {near[0]}?" if near else "; `kupdate config` prints all keys")
+
+
+def keys() -> list[str]:
+    """All dotted keys."""
+    found = []
+    for part in fields(Config):
+        holder = getattr(Config(), part.name)
+        inner = fields(holder) if hasattr(holder, "__dataclass_fields__") else ()
+        found.extend([f"{part.name}.{leaf.name}" for leaf in inner] or [part.name])
+    return found
+
+
+def value_of(config: Config, key: str) -> Any:
+    """The value of a dotted key."""
+    value: Any = config
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value
