@@ -113,7 +113,7 @@ class Window:
         """Awaits work of which requests are a part.
 
         Raises:
-            Stopped: As soon as the window is; the work is cancelled.
+            Stopped: When the window is; the work has been cancelled and has ended.
         """
         working, stopped = asyncio.ensure_future(work), asyncio.ensure_future(self._stopped.wait())
         try:
@@ -124,6 +124,8 @@ class Window:
         finally:
             working.cancel()
             stopped.cancel()
+            # What is cancelled may have something to put away: whoever goes on here finds it ended.
+            await asyncio.gather(working, stopped, return_exceptions=True)
 
     async def pause(self, seconds: float) -> None:
         """Waits so long, or until the work is stopped."""

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import random
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from typing import Any
 
 import pytest
@@ -248,6 +248,28 @@ def test_a_stopped_window_lets_nothing_more_leave_and_what_has_left_end() -> Non
         for late in (window.room(), one()):
             with pytest.raises(Stopped):
                 await late
+
+    run(go())
+
+
+def test_work_that_is_stopped_has_ended_when_that_is_told() -> None:
+    async def go() -> None:
+        window = Window(1)
+
+        async def items() -> AsyncGenerator[int]:
+            try:
+                await asyncio.sleep(60)
+                yield 1
+            finally:
+                for _ in range(20):
+                    await asyncio.sleep(0)
+
+        working = items()
+        asyncio.get_running_loop().call_soon(window.stop)
+        with pytest.raises(Stopped):
+            await window.unless_stopped(anext(working))
+        # A generator that still runs refuses this.
+        await working.aclose()
 
     run(go())
 
