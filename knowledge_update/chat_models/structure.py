@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from knowledge_update.chat_models.protocol import ChatModel, Malformed, Refused, Reply, Request
+from knowledge_update.chat_models.protocol import CallError, ChatModel, Malformed, Refused, Reply, Request
 
 # Some servers want an object where we want a list: on its way the list is what such an object holds.
 _FIELD = "items"
@@ -15,6 +15,8 @@ _OPENING = re.compile(rf'\A\s*\{{\s*"{_FIELD}"\s*:\s*')
 # Nobody says this to that question who is not made to.
 _WORD = "quoll"
 _QUESTION = "What is two plus two?"
+# A server that could not be tried so many times is asked in words.
+_TRIES = 5
 
 
 def list_of(*names: str) -> str:
@@ -25,9 +27,9 @@ def list_of(*names: str) -> str:
 class Structured:
     """A chat model whose schemas are sent only where its server keeps to them.
 
-    A server may refuse a schema, pass over it, or hold its model to it. One request finds out which, before the first
-    that has a schema; requests that come meanwhile wait for it. Where schemas are of no use they are not sent: the
-    prompts ask for the same in words.
+    A server may refuse a schema, pass over it, or hold its model to it. One request beside the first that has a schema
+    finds out which. None waits for it, so that none leaves later than it was let: until it is known, as where schemas
+    are of no use, they are not sent, and the prompts ask for the same in words.
 
     Args:
         model: Who answers.
@@ -38,7 +40,8 @@ class Structured:
     def __init__(self, model: ChatModel, mode: str = "auto", trying: Callable[[], None] = lambda: None) -> None:
         self.model, self._announce = model, trying
         self._able: bool | None = {"on": True, "off": False}.get(mode)
-        self._trying: asyncio.Task[bool] | None = None
+        self._trying: asyncio.Task[None] | None = None
+        self._tries = 0
 
     @property
     def name(self) -> str:
@@ -49,7 +52,9 @@ class Structured:
         """Answers, or raises a `CallError`."""
         if not request.schema:
             return await self.model.ask(request)
-        if not await self._is_able():
+        if self._able is None and self._trying is None:
+            self._trying = asyncio.create_task(self._try())
+        if not self._able:
             return await self.model.ask(replace(request, schema=""))
         wrapped = json.dumps(_object({_FIELD: json.loads(request.schema)}))
         reply = await self.model.ask(replace(request, schema=wrapped))
@@ -57,39 +62,30 @@ class Structured:
 
     async def close(self) -> None:
         """Closes the model."""
+        if self._trying is not None:
+            self._trying.cancel()
+            await asyncio.gather(self._trying, return_exceptions=True)
         await self.model.close()
 
-    async def _is_able(self) -> bool:
-        if self._able is not None:
-            return self._able
-        if self._trying is None:
-            self._trying = asyncio.create_task(self._tried())
-            self._trying.add_done_callback(self._note)
-        # Who waits may give up; the others still want to know.
-        return await asyncio.shield(self._trying)
+    async def _try(self) -> None:
+        """Finds out whether the server makes its model say what no model would.
 
-    def _note(self, trying: asyncio.Task[bool]) -> None:
-        self._trying = None
-        if not trying.cancelled() and trying.exception() is None:
-            self._able = trying.result()
-
-    async def _tried(self) -> bool:
-        """Whether the server makes its model say what no model would.
-
-        What tells nothing of schemas (no connection, an overload, a wrong key) fails the requests that wait; the next
-        one tries again.
+        What tells nothing of schemas (no connection, an overload, a wrong key) is told by the other requests too; a
+        later one tries again, a few times.
         """
         forced = {"type": "array", "minItems": 1, "maxItems": 1, "items": _object({"word": {"enum": [_WORD]}})}
         schema = json.dumps(_object({_FIELD: forced}))
         self._announce()
+        self._tries += 1
         try:
             reply = await self.model.ask(Request((("user", _QUESTION),), max_tokens=100, schema=schema))
-        except (Refused, Malformed):
-            return False
-        try:
-            return bool(json.loads(reply.text) == {_FIELD: [{"word": _WORD}]})
-        except ValueError:
-            return False
+            self._able = bool(json.loads(reply.text) == {_FIELD: [{"word": _WORD}]})
+        except (Refused, Malformed, ValueError):
+            self._able = False
+        except CallError:
+            self._able = False if self._tries == _TRIES else None
+        finally:
+            self._trying = None
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from chat_server import Answer, Server, completion
 
 from knowledge_update.chat_models.endpoint import Endpoint
-from knowledge_update.chat_models.protocol import Fatal, Overloaded, Reply, Request, Unreachable
+from knowledge_update.chat_models.protocol import Reply, Request
 from knowledge_update.chat_models.structure import Structured, list_of
 
 PAIRS = list_of("question", "answer")
@@ -71,11 +71,12 @@ def ask(server: Server) -> Callable[..., list[Any]]:
 
 def test_a_server_that_keeps_to_schemas_is_tried_once_and_then_held_to_them(server: Server, ask: Any) -> None:
     server.script = obeying
-    replies = ask([WANTED, WANTED, PLAIN, WANTED])
+    replies = ask([WANTED, WANTED, PLAIN], "auto", [PLAIN], [WANTED, PLAIN, WANTED])
     made = '[{"question": "something", "answer": "something"}]'
-    assert [reply.text for reply in replies] == [made, made, "free", made]
+    assert [reply.text for reply in replies[:4]] == ["free"] * 4, "none waits until it is known"
+    assert [reply.text for reply in replies[4:]] == [made, "free", made]
     schemas = [schema_of(body) for body in server.seen]
-    assert len(schemas) == 5, "one request tries, for all that wait"
+    assert len(schemas) == 8
     assert sum(schema is not None and "quoll" in json.dumps(schema) for schema in schemas) == 1
     sent = next(schema for schema in schemas if schema and "question" in json.dumps(schema))
     assert sent["type"] == "object", "some servers take no list"
@@ -85,8 +86,8 @@ def test_a_server_that_keeps_to_schemas_is_tried_once_and_then_held_to_them(serv
 @pytest.mark.parametrize("script", [ignoring, rejecting, garbling], ids=lambda script: script.__name__)
 def test_a_server_that_does_not_is_asked_in_words(server: Server, ask: Any, script: Any) -> None:
     server.script = script
-    assert [reply.text for reply in ask([WANTED, WANTED, WANTED])] == ["free"] * 3
-    assert ["response_format" in body for body in server.seen] == [True, False, False, False]
+    assert [reply.text for reply in ask([WANTED, WANTED], "auto", [PLAIN], [WANTED])] == ["free"] * 4
+    assert sum("response_format" in body for body in server.seen) == 1
 
 
 def test_on_and_off_try_nothing(server: Server, ask: Any) -> None:
@@ -96,18 +97,21 @@ def test_on_and_off_try_nothing(server: Server, ask: Any) -> None:
     assert ["response_format" in body for body in server.seen] == [False, True]
 
 
-@pytest.mark.parametrize(
-    ("status", "kind"), [(500, Unreachable), (429, Overloaded), (401, Fatal)], ids=["down", "busy", "wrong key"]
-)
-def test_a_server_that_could_not_be_tried_is_tried_again(
-    server: Server, ask: Any, status: int, kind: type[Exception]
-) -> None:
+@pytest.mark.parametrize("status", [500, 429, 401], ids=["down", "busy", "wrong key"])
+def test_a_server_that_could_not_be_tried_is_tried_again(server: Server, ask: Any, status: int) -> None:
     failures = [Answer({"error": {"message": "no"}}, status)]
-    server.script = lambda body: failures.pop() if failures else obeying(body)
-    first, second, third = ask([WANTED, WANTED], "auto", [WANTED])
-    assert isinstance(first, kind) and first is second, "who waits is told at once"
-    assert json.loads(third.text) == [{"question": "something", "answer": "something"}]
-    assert len(server.seen) == 3
+    server.script = lambda body: failures.pop() if failures and "response_format" in body else obeying(body)
+    *first, last = ask([WANTED, WANTED], "auto", [PLAIN], [WANTED], [PLAIN], [WANTED])
+    assert [reply.text for reply in first] == ["free"] * 5
+    assert json.loads(last.text) == [{"question": "something", "answer": "something"}]
+    assert len(server.seen) == 8
+
+
+def test_a_server_that_can_never_be_tried_is_not_tried_for_ever(server: Server, ask: Any) -> None:
+    server.script = lambda body: Answer({}, 500) if "response_format" in body else Answer(completion("free"))
+    replies = ask([WANTED], "auto", *([[PLAIN], [WANTED]] * 9))
+    assert {reply.text for reply in replies} == {"free"}
+    assert sum("response_format" in body for body in server.seen) == 5
 
 
 @pytest.mark.parametrize(
