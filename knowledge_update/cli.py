@@ -1,6 +1,7 @@
 """The command line: verbs, their daily options, and how errors are told. Heavy imports happen inside the verbs."""
 
 import os
+import signal
 import sys
 import traceback
 import warnings
@@ -217,6 +218,8 @@ def main() -> None:
     # Deprecations inside libraries are for us to follow, not for users to read.
     warnings.filterwarnings("ignore", category=FutureWarning)
     display.to_terminal()
+    # A scheduler that wants its machine back is told what Ctrl-C is told.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = _main(sys.argv[1:])
     except KnowledgeUpdateError as error:

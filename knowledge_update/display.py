@@ -75,6 +75,8 @@ def progress(what: str, total: int, unit: str = "", done: int = 0) -> Iterator[A
 
     A bar where there is a terminal, else a line every fifteen seconds.
 
+    Steps may be parts of one: a step counts as done when its parts are, however they were rounded.
+
     Args:
         what: What is done.
         total: How many there are.
@@ -89,16 +91,25 @@ def progress(what: str, total: int, unit: str = "", done: int = 0) -> Iterator[A
         )  # fmt: skip
         with Progress(*columns, console=console, transient=True) as bar:
             task = bar.add_task(what, total=total, completed=done, note="")
-            yield lambda steps=1, note="": bar.update(task, advance=steps, **({"note": note} if note else {}))
+            reached = float(done)
+
+            def advance(steps: float = 1, note: str = "") -> None:
+                nonlocal reached
+                reached += steps
+                bar.update(task, completed=round(reached, 6))
+                if note:
+                    bar.update(task, note=note)
+
+            yield advance
         return
     yield _plain_progress(what, total, unit, done)
 
 
 def _plain_progress(what: str, total: int, unit: str, before: int) -> Advance:
     start = last = time.monotonic()
-    done, noted = before, ""
+    done, noted = float(before), ""
 
-    def advance(steps: int = 1, note: str = "") -> None:
+    def advance(steps: float = 1, note: str = "") -> None:
         nonlocal done, last, noted
         done += steps
         noted = note or noted
@@ -106,7 +117,7 @@ def _plain_progress(what: str, total: int, unit: str, before: int) -> Advance:
         if now - last >= PLAIN_SECONDS:
             last = now
             left = f", {(now - start) / (done - before) * (total - done):.0f} s left" if done > before else ""
-            log.info("%s: %d of %d %s%s%s", what, done, total, unit, left, f", {noted}" if noted else "")
+            log.info("%s: %d of %d %s%s%s", what, int(done + 1e-6), total, unit, left, f", {noted}" if noted else "")
 
     return advance
 

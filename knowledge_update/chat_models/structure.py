@@ -19,9 +19,15 @@ _QUESTION = "What is two plus two?"
 _TRIES = 5
 
 
-def list_of(*names: str) -> str:
-    """The schema, as JSON, of a list of objects that hold a text under each of some names and nothing else."""
-    return json.dumps({"type": "array", "items": _object({name: {"type": "string"} for name in names})})
+def list_of(*names: str, most: int | None = None) -> str:
+    """The schema, as JSON, of a list of objects that hold a text under each of some names and nothing else.
+
+    Args:
+        names: Of the texts.
+        most: How many objects the list may hold, where that is known.
+    """
+    bound = {} if most is None else {"maxItems": most}
+    return json.dumps({"type": "array", **bound, "items": _object({name: {"type": "string"} for name in names})})
 
 
 class Structured:

@@ -40,6 +40,11 @@ def similarity(left: str, right: str) -> float:
     return jaccard(words(left), words(right))
 
 
+def alike(left: str, right: str) -> bool:
+    """Whether two texts say the same in nearly the same words, and with the same numbers."""
+    return re.findall(r"\d+", left) == re.findall(r"\d+", right) and similarity(left, right) >= NEAR_DUPLICATE
+
+
 def jaccard(left: frozenset[str], right: frozenset[str]) -> float:
     """Jaccard similarity of two sets of words."""
     return len(left & right) / len(left | right) if left | right else 1.0

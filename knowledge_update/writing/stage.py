@@ -17,12 +17,12 @@ from knowledge_update.ledger import DocumentRow, Drop, FactRow, Ledger, Question
 from knowledge_update.models import load_tokenizer, resolve
 from knowledge_update.run_folder import Row, RunFolder, write_rows
 from knowledge_update.writing import dataset, rules
-from knowledge_update.writing.checks import split
+from knowledge_update.writing.checks import alike, split
 from knowledge_update.writing.coverage import coverage, total
 from knowledge_update.writing.dataset import digest, tell_of_change
 from knowledge_update.writing.question_files import read_questions
 from knowledge_update.writing.revision import settle
-from knowledge_update.writing.statements import Part, Rewrite, Unused
+from knowledge_update.writing.statements import Part, Rewrite, Statement, Unused
 
 # Files that were not read and are named on the terminal; all are in the ledger.
 _NAMED = 10
@@ -66,7 +66,6 @@ def run(config: Config, folder: RunFolder) -> Collected:
             new = _cut(_new(chain([first], documents), ledger, advance), cut, ledger)
             for document, chunks, written in _written(new, config, ledger, advance):
                 _enter(document, chunks, written, ledger, config.writer)
-                advance()
         _note_unread(source, ledger)
         settled = settle(ledger, list(source.found.values()), kept=[refused.path for refused in source.refused])
         if settled:
@@ -115,12 +114,16 @@ def _cut(documents: Iterable[Document], cut: Cut, ledger: Ledger) -> Iterator[tu
 def _written(
     documents: Iterable[tuple[Document, _Chunks]], config: Config, ledger: Ledger, advance: Advance
 ) -> Iterator[tuple[Document, Sequence[Passage], Iterable[tuple[Passage, Part]]]]:
-    """Documents with what was written of each, as they are finished; of known passages nothing is written."""
+    """Documents with what was written of each, as they are finished; of known passages nothing is written.
+
+    Takes note of them as the work advances: of what a chat model writes passage by passage.
+    """
     if config.writer.name == "rules":
         for document, chunks in documents:
             # Rules read a passage by what stands before it.
             written = rules.write(document, chunks.passages)
             yield document, chunks.passages, (part for part in written if part[0].row.id not in chunks.known)
+            advance()
         return
     whole: dict[str, Sequence[Passage]] = {}
 
@@ -143,9 +146,18 @@ def _prompted(
     from knowledge_update.writing.prompted import cluster, collector
 
     if config.writer.ray:
-        return cluster.write(documents, config, ledger)
-    server_log = ledger.path.with_name("vllm.log")
-    return collector.write(documents, config, ledger, lambda note: advance(0, note), server_log)
+        for written in cluster.write(documents, config, ledger):
+            yield written
+            advance()
+        return
+    told = 0.0
+
+    def tell(finished: float, note: str) -> None:
+        nonlocal told
+        advance(finished - told, note)
+        told = finished
+
+    yield from collector.write(documents, config, ledger, tell, ledger.path.with_name("vllm.log"))
 
 
 def _enter(
@@ -159,8 +171,7 @@ def _enter(
     questions: list[QuestionRow] = []
     drops: list[Drop] = []
     rewrites: list[RewriteRow] = []
-    # What two passages share is written of twice.
-    told: set[tuple[int, str]] = set()
+    told = _Told()
     for passage, written in writings:
         if isinstance(written, Unused):
             drops.append(Drop("write", f"{document.doc_id}: {written.quote}", written.reason, passage.row.id))
@@ -175,10 +186,13 @@ def _enter(
             reason = "its quote is not in the passage"
             drops.append(Drop("write", f"{document.doc_id}: {written.text}", reason, passage.row.id))
             continue
-        place = (passage.row.start + written.start, written.text)
-        if fact in facts or place in told:
+        if fact in facts or told.again(passage, written):
             continue
-        told.add(place)
+        if told.elsewhere(passage, written):
+            reason = "a neighbouring passage says it too"
+            drops.append(Drop("write", f"{document.doc_id}: {written.text}", reason, passage.row.id))
+            continue
+        told.add(passage, written)
         facts[fact] = FactRow(fact, passage.row.id, written.text, written.quote, written.start, end)
         questions.extend(
             split(
@@ -193,6 +207,47 @@ def _enter(
         date=document.date,
     )  # fmt: skip
     ledger.add(row, [passage.row for passage in chunks], facts.values(), questions, drops, rewrites)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where in its document a statement has its quote."""
+
+    passage: int
+    start: int
+    end: int
+    text: str
+
+
+class _Told:
+    """What was said of the text that two passages share, which is written of twice."""
+
+    def __init__(self) -> None:
+        self._places: list[_Place] = []
+
+    def add(self, passage: Passage, said: Statement) -> None:
+        """Takes note of a statement; of those before it only what its passage reaches is still of use."""
+        self._places = [place for place in self._places if place.end > passage.row.start]
+        self._places.append(_place(passage, said))
+
+    def again(self, passage: Passage, said: Statement) -> bool:
+        """Whether the same was said of the same words."""
+        new = _place(passage, said)
+        return any((place.start, place.text) == (new.start, new.text) for place in self._places)
+
+    def elsewhere(self, passage: Passage, said: Statement) -> bool:
+        """Whether a neighbouring passage brought nearly the same statement on words that both hold."""
+        new = _place(passage, said)
+        return any(
+            place.passage != new.passage and place.start < new.end and new.start < place.end
+            and alike(place.text, new.text)
+            for place in self._places
+        )  # fmt: skip
+
+
+def _place(passage: Passage, said: Statement) -> _Place:
+    start = passage.row.start + said.start
+    return _Place(passage.row.start, start, start + len(said.quote), said.text)
 
 
 def _export(ledger: Ledger, rows: list[Row], folder: RunFolder, source: Path, config: Config) -> Collected:

@@ -24,13 +24,15 @@ from knowledge_update.writing.prompted.writer import Writer, Written
 
 # Whoever stops the work waits so many seconds at most for answers that are under way.
 _LONGEST_END = 20.0
+# Ctrl-C, and what a scheduler sends that wants its machine back.
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def write(
     documents: Iterable[tuple[Document, Sequence[Passage]]],
     config: Config,
     journal: Journal,
-    tell: Callable[[str], None] = lambda note: None,
+    tell: Callable[[float, str], None] = lambda finished, note: None,
     log_file: Path | None = None,
 ) -> Iterator[tuple[Document, Sequence[Passage], Written]]:
     """Yields documents as a chat model finishes them.
@@ -39,7 +41,8 @@ def write(
         documents: With their passages; taken as there is room for more.
         config: Of the writer: which model, where, and how fast.
         journal: Keeps every answer, so that none is asked for twice.
-        tell: Is told after every answer how far the work is.
+        tell: Is told after every answer how many documents are finished, with a passage's share of its own, and what
+            has come of the work so far.
         log_file: Where the output of a server goes that is started.
 
     Raises:
@@ -59,7 +62,14 @@ def write(
         opened(settings, config.model, log_file or Path("vllm.log"), window.beside) as model,
         asyncio.Runner() as runner,
     ):
-        calls = Calls(model, window, journal, settings.patience, settings.max_failures, lambda: tell(tally.note()))
+        calls = Calls(
+            model,
+            window,
+            journal,
+            settings.patience,
+            settings.max_failures,
+            lambda: tell(writer.finished, tally.note()),
+        )
         writer = Writer(calls, texts, settings)
         tally = _Tally(calls, writer, settings)
         finished = writer.write(chain([first], queue))
@@ -95,7 +105,8 @@ def _stoppable(loop: asyncio.AbstractEventLoop, window: Window) -> Iterator[None
     """The first Ctrl-C lets nothing more leave, so that what is under way can be waited for; the second ends that."""
 
     def stop() -> None:
-        loop.remove_signal_handler(signal.SIGINT)
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
         log.info(
             "stopping: waiting for %d answers under way, %.0f s at most (Ctrl-C again: at once)",
             window.under_way, _LONGEST_END,
@@ -104,13 +115,15 @@ def _stoppable(loop: asyncio.AbstractEventLoop, window: Window) -> Iterator[None
 
     # Signals are for the main thread alone, and not every system's loop takes them: Ctrl-C stops at once there.
     taken = threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGUSR1")
-    if taken:
-        loop.add_signal_handler(signal.SIGINT, stop)
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS} if taken else {}
+    for number in handlers:
+        loop.add_signal_handler(number, stop)
     try:
         yield
     finally:
-        if taken:
-            loop.remove_signal_handler(signal.SIGINT)
+        for number, before in handlers.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, before)
 
 
 class _Tally:

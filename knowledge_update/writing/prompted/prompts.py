@@ -21,7 +21,7 @@ _FIELDS = {
 # What an answer may be long at most, in tokens: a fact with its quote, and a question with its answer.
 _TOKENS_PER_FACT, _TOKENS_PER_PAIR, _LEAST_TOKENS = 120, 80, 256
 # What answers are where a server can hold its model to it; the prompts ask for the same in words.
-FACTS, PAIRS = list_of("fact", "quote"), list_of("question", "answer", "form", "role")
+FACTS = list_of("fact", "quote")
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,14 @@ class Prompts:
         """Asks for questions about a fact of a passage."""
         apart = ", " if document.language == "en" else "、"
         task = self._task("pairs", fact=_apart(fact), count=str(count), roles=_apart(apart.join(roles)))
-        return self._request(document, passage, task, _for_pairs(count), temperature, PAIRS)
+        return self._request(document, passage, task, _for_pairs(count), temperature, _pairs(count))
 
     def again(self, request: Request, questions: Sequence[str], count: int) -> Request:
         """Asks for other questions than those that a request has brought already."""
         *before, (role, content) = request.messages
         more = self._task("again", questions=_apart("\n".join(questions)), count=str(count))
         messages = (*before, (role, f"{content}\n\n{more}"))
-        return replace(request, messages=messages, max_tokens=_for_pairs(count))
+        return replace(request, messages=messages, max_tokens=_for_pairs(count), schema=_pairs(count))
 
     def repair(self, request: Request, reply: str, reason: str) -> Request:
         """Asks once more for what could not be read."""
@@ -137,6 +137,11 @@ def _for_facts(text: str) -> int:
 
 def _for_pairs(count: int) -> int:
     return max(_LEAST_TOKENS, count * _TOKENS_PER_PAIR)
+
+
+def _pairs(count: int) -> str:
+    # A model too weak to end its list is ended when it has what was wanted.
+    return list_of("question", "answer", "form", "role", most=count)
 
 
 def _apart(text: str) -> str:

@@ -9,6 +9,7 @@ What is missing is asked for again: the facts of sentences that have none, quest
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from knowledge_update.chat_models.calls import Calls
@@ -94,6 +95,8 @@ class Writer:
     def __init__(self, calls: Calls, prompts: dict[str, Prompts], config: WriterConfig) -> None:
         self.calls, self.prompts, self.config = calls, prompts, config
         self.facts = self.questions = 0
+        # Documents that are finished, and of the others the share of their passages.
+        self.finished = 0.0
 
     async def write(
         self, documents: Iterable[tuple[Document, Sequence[Passage]]]
@@ -118,12 +121,14 @@ class Writer:
             async with asyncio.TaskGroup() as group:
                 for document, passages in upcoming:
                     tasks = []
+                    self.finished += not passages
                     for number, passage in enumerate(passages):
                         if upcoming.passages + len(passages) - number > ahead:
                             await window.room()
                         else:
                             window.ending()
                         tasks.append(group.create_task(self._passage(document, passage)))
+                        tasks[-1].add_done_callback(partial(self._finish, 1 / len(passages)))
                         # Lets the passage take its places before room is looked for again.
                         for _ in range(_TASKS):
                             await asyncio.sleep(0)
@@ -131,6 +136,9 @@ class Writer:
             await done.put(None)
         except BaseExceptionGroup as failures:
             await done.put(_first(failures))
+
+    def _finish(self, share: float, passage: asyncio.Task[Any]) -> None:
+        self.finished += share
 
     async def _passage(self, document: Document, passage: Passage) -> tuple[Passage, list[Part]]:
         source = _Source(document, passage, self.prompts[document.language])

@@ -136,8 +136,9 @@ def test_an_address_that_is_none_or_holds_a_secret_is_refused(
     assert not (tmp_path / "run").exists()
 
 
-def test_a_collection_stopped_by_hand_waits_for_the_answers_under_way(
-    server: Server, collect: Any, shared_docs: Path, tmp_path: Path, tiny_model: str
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["by hand", "by a scheduler"])
+def test_a_collection_that_is_stopped_waits_for_the_answers_under_way(
+    server: Server, collect: Any, shared_docs: Path, tmp_path: Path, tiny_model: str, how: signal.Signals
 ) -> None:
     server.script = lambda body: Answer(scribe(body).body, seconds=1.0 if len(server.seen) > 4 else 0.01)
     words = ["collect", str(shared_docs), "--out", str(tmp_path / "run"), f"model={tiny_model}", *WRITER]
@@ -146,7 +147,7 @@ def test_a_collection_stopped_by_hand_waits_for_the_answers_under_way(
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     while len(server.seen) < 6 and process.poll() is None:
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
     said, told = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "stopping: waiting for 2 answers under way, 20 s at most (Ctrl-C again: at once)" in said
