@@ -2,21 +2,22 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from knowledge_update.config import Config
 from knowledge_update.errors import WorkError
-from knowledge_update.training.objective import Hidden, loss_of, packs
+from knowledge_update.training.engines import Engine
+from knowledge_update.training.pace import Pace
 from knowledge_update.training.rows import Encoded
 from knowledge_update.training.schedules import factor
-from knowledge_update.workers import workers
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one optimizer step did."""
+    """What one optimizer step did, and the share of the training that is done with it."""
 
     number: int
     loss: float
@@ -24,106 +25,54 @@ class Step:
     tokens: int
     rows: int
     seconds: float
+    done: float
 
 
 def train(
     model: Any,
     optimizer: Any,
-    batches: Sequence[Sequence[Encoded]],
-    prefix: tuple[int, ...],
+    batches: Iterable[Sequence[Encoded]],
+    engine: Engine,
+    pace: Pace,
     config: Config,
     *,
-    hidden: Hidden | None = None,
     start: int,
     after: Callable[[Step], None],
 ) -> None:
-    """Trains from step `start` to the end.
+    """Trains from step `start` to the end that the pace sets, or to the end of the batches.
 
     Args:
-        model: The PEFT model; only what requires gradients changes.
-        optimizer: Over those parameters.
-        batches: All batches of the training, in order.
-        prefix: The ids that stand before rows marked as sharing them.
+        model: What is trained.
+        optimizer: Over its trained parameters.
+        batches: All batches of the training, in order; those before `start` are passed over.
+        engine: Computes the gradients of a batch.
+        pace: Says how much is done.
         config: Rates, schedule and clipping.
-        hidden: What the lower layers put out for the rows, where that is known.
         start: Steps that are done already.
         after: Called after every step.
 
     Raises:
         WorkError: When the loss is no longer a number.
     """
-    import torch
-
-    base = model.get_base_model()
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     model.train()
-    with workers(base.device.type) as hands:
-        for number in range(start, len(batches)):
+    with engine:
+        for number, rows in enumerate(islice(batches, start, None), start):
             began = time.perf_counter()
-            rate = config.optimizer.learning_rate * factor(config.schedule, (number + 1) / len(batches))
+            done = engine.agreed(min(1.0, pace.done(number)))
+            rate = config.optimizer.learning_rate * factor(config.schedule, done)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            parts = _shares(batches[number], hands.count)
-            started = [hands.start(_gradients, base, part, prefix, hidden, parameters) for part in parts]
-            done = [future.result() for future in started]
-            loss = _joined(done, parameters)
-            if not math.isfinite(loss):
-                raise WorkError(f"the loss became {loss} at step {number + 1}: try a lower optimizer.learning_rate")
-            torch.nn.utils.clip_grad_norm_(parameters, config.optimizer.max_grad_norm)
+            came = engine.gradients(rows)
+            if not math.isfinite(came.loss):
+                raise WorkError(
+                    f"the loss became {came.loss} at step {number + 1}: try a lower optimizer.learning_rate"
+                )
+            engine.clip(config.optimizer.max_grad_norm)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-            tokens = sum(part.tokens for part in done)
-            after(Step(number + 1, loss, rate, tokens, len(batches[number]), time.perf_counter() - began))
+            seconds = time.perf_counter() - began
+            pace.took(seconds)
+            after(Step(number + 1, came.loss, rate, came.tokens, len(rows), seconds, done))
+            if done >= 1:
+                break
     model.eval()
-
-
-@dataclass(frozen=True)
-class _Part:
-    """What a part of a batch comes to: summed loss, what its labels count together, gradients by parameter, tokens."""
-
-    loss: float
-    counted: float
-    gradients: tuple[Any, ...]
-    tokens: int
-
-
-def _shares(rows: Sequence[Encoded], count: int) -> list[list[Encoded]]:
-    """Divides rows into at most `count` parts of about the same number of tokens, always in the same way."""
-    parts: list[list[Encoded]] = [[] for _ in range(min(count, len(rows)))]
-    for row in sorted(rows, key=lambda row: -len(row.ids)):
-        min(parts, key=lambda part: sum(len(other.ids) for other in part)).append(row)
-    return parts
-
-
-def _gradients(
-    model: Any, rows: Sequence[Encoded], prefix: tuple[int, ...], hidden: Hidden | None, parameters: Sequence[Any]
-) -> _Part:
-    import torch
-
-    loss, counted, tokens = 0.0, 0.0, 0
-    total: tuple[Any, ...] = ()
-    for pack in packs(rows, prefix, model.dtype, hidden):
-        own = loss_of(model, pack)
-        gradients = torch.autograd.grad(own, parameters)
-        if total:
-            torch._foreach_add_(total, gradients)
-        else:
-            total = gradients
-        loss += own.item()
-        counted += float(pack.weights.sum() + pack.rest.sum())
-        tokens += pack.ids.numel()
-    return _Part(loss, counted, total, tokens)
-
-
-def _joined(parts: Sequence[_Part], parameters: Sequence[Any]) -> float:
-    """Gives the parameters the gradients of the mean over all parts, summed in their order; returns the mean loss."""
-    import torch
-
-    counted = sum(part.counted for part in parts)
-    total = parts[0].gradients
-    for part in parts[1:]:
-        torch._foreach_add_(total, part.gradients)
-    torch._foreach_div_(total, counted)
-    for parameter, gradient in zip(parameters, total, strict=True):
-        parameter.grad = gradient
-    return sum(part.loss for part in parts) / counted

@@ -24,8 +24,10 @@ from knowledge_update.run_folder import (
 from knowledge_update.templates import ChatTemplate
 from knowledge_update.training import adapters, checkpoints
 from knowledge_update.training.batching import Streams, epochs_of, plan
+from knowledge_update.training.engines import OneProcess
 from knowledge_update.training.loop import Step, train
 from knowledge_update.training.optimizers import optimizer_for
+from knowledge_update.training.pace import Pace
 from knowledge_update.training.replay import replayed, with_opinions
 from knowledge_update.training.rows import Encoded, Encoder, weighed
 from knowledge_update.training.trunk import Trunk, trunk_of
@@ -103,8 +105,10 @@ def _train(
     recorder = _Recorder(folder, state, tensors, optimizer, config, len(batches))
     prefix = template.shared_prefix()
     upper, hidden = (trunk.upper(), trunk.hidden) if trunk else (nullcontext(), None)
+    engine = OneProcess(wrapped, list(tensors.values()), tuple(prefix), hidden)
+    pace = Pace(len(batches))
     with recorder, upper:
-        train(wrapped, optimizer, batches, tuple(prefix), config, hidden=hidden, start=state.step, after=recorder.after)
+        train(wrapped, optimizer, batches, engine, pace, config, start=state.step, after=recorder.after)
     result = Trained(len(batches), sum(map(len, batches)), recorder.last_loss, round(recorder.seconds, 1))
     _save(wrapped, template, config, folder, key, result, recorder.losses)
     return result

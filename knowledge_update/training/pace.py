@@ -1,0 +1,77 @@
+"""The pace of a training: how much of it is done, by steps, by time, or by whichever ends it first."""
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from knowledge_update.run_folder import read_json, write_json
+
+# How often the time spent is written down: what a kill may lose of it, in seconds.
+_EVERY = 1.0
+
+
+class Clock:
+    """Seconds that a training has taken, those of killed attempts included.
+
+    Args:
+        path: Where they are kept.
+        key: Of the training; seconds of another do not count.
+        now: The time, in seconds.
+    """
+
+    def __init__(self, path: Path, key: str, now: Callable[[], float] = time.monotonic) -> None:
+        self._path, self._key, self._now = path, key, now
+        before = read_json(path) if path.exists() else {}
+        self._before = float(before["seconds"]) if before.get("key") == key else 0.0
+        self._began = self._noted = now()
+
+    def seconds(self) -> float:
+        """Seconds spent until now."""
+        return self._before + self._now() - self._began
+
+    def note(self) -> None:
+        """Writes them down, if it was not done just before."""
+        now = self._now()
+        if now - self._noted >= _EVERY:
+            self._noted = now
+            write_json(self._path, {"key": self._key, "seconds": self.seconds()})
+
+    def forget(self) -> None:
+        """The training is over."""
+        self._path.unlink(missing_ok=True)
+
+
+class Pace:
+    """How much of a training is done. With a budget the rate follows the time, so that it ends at its floor on time.
+
+    Args:
+        steps: How many there are at most; any number where only time ends it.
+        budget: Seconds for all of it, from the stage's beginning to its end; any number where only steps end it.
+        clock: Tells the seconds spent.
+        reserve: Seconds that are needed after the last step.
+    """
+
+    def __init__(
+        self, steps: float, budget: float = math.inf, clock: Callable[[], float] = lambda: 0.0, reserve: float = 0.0
+    ) -> None:
+        self.steps, self.budget, self.clock, self.reserve = steps, budget, clock, reserve
+        self._began = clock()
+        self._longest = 0.0
+
+    def done(self, step: int) -> float:
+        """The share that is done when the step after `step` others has been made, 0 to 1; 1 for the last one."""
+        return max((step + 1) / self.steps, self._by_time())
+
+    def _by_time(self) -> float:
+        if math.isinf(self.budget):
+            return 0.0
+        now, end = self.clock(), self.budget - self.reserve
+        # A step that would end late is the last.
+        if now + 1.5 * self._longest >= end:
+            return 1.0
+        return max(0.0, (now - self._began) / (end - self._began))
+
+    def took(self, seconds: float) -> None:
+        """Takes note of a step: the longest of the recent ones tells which will be the last."""
+        self._longest = max(seconds, 0.9 * self._longest)
