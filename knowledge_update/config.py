@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from typing import ClassVar
 from urllib.parse import urlsplit
 
+from knowledge_update.durations import seconds_of
 from knowledge_update.errors import ConfigError
 
 
@@ -25,6 +26,14 @@ def _check_address(url: str, section: str) -> None:
         )
     known = address.scheme in ("http", "https") and bool(address.netloc)
     _check(known, f"{section}.base_url", url, "an address such as http://127.0.0.1:8000/v1")
+
+
+def _check_span(text: str | None, key: str) -> None:
+    try:
+        seconds = seconds_of(text) if text is not None else 1.0
+    except ValueError as error:
+        raise ConfigError(f"{key}={text}: {error}") from error
+    _check(seconds > 0, key, text, "more than no time")
 
 
 def _is_encoding(name: str) -> bool:
@@ -230,12 +239,16 @@ class ScheduleConfig:
 class TrainingConfig:
     """How long and on what: rows come from facts as text, questions as chat, and replayed general prompts.
 
-    Without `epochs`, their number follows from how many questions there are.
+    Without `epochs`, their number follows from how many questions there are; a `budget` (20m, 1h30m, 1d) is filled
+    whatever it is, unless they are given. A step's batch is `accumulation` times `batch_rows`, or `batch_tokens`.
     """
 
     epochs: float | None = None
+    max_steps: int | None = None
+    budget: str | None = None
     batch_tokens: int = 240
     batch_rows: int | None = None
+    accumulation: int = 1
     text_share: float = 0.12
     replay_share: float = 0.25
     replay_tokens: int = 16
@@ -243,6 +256,15 @@ class TrainingConfig:
     replay_pull: float = 1.5
     balance: float = 0.5
     checkpoint_seconds: float = 60.0
+    log_steps: int = 10
+    # Rows that are not trained: their loss, after so many steps or after each pass.
+    validation_steps: int | None = None
+    validate_each_epoch: bool = False
+    # What is trained, kept as it is then, beside the final one; the best by validation is kept besides.
+    save_steps: int | None = None
+    save_each_epoch: bool = False
+    save_limit: int | None = None
+    keep_best: bool = False
 
     def __post_init__(self) -> None:
         _check(self.epochs is None or self.epochs > 0, "training.epochs", self.epochs, "above 0")
@@ -251,6 +273,12 @@ class TrainingConfig:
         _check(self.replay_pull >= 0, "training.replay_pull", self.replay_pull, "0 or more")
         _check(self.batch_tokens >= 1, "training.batch_tokens", self.batch_tokens, "at least 1")
         _check(self.batch_rows is None or self.batch_rows >= 1, "training.batch_rows", self.batch_rows, "at least 1")
+        for name in ("max_steps", "accumulation", "log_steps", "validation_steps", "save_steps", "save_limit"):
+            value = getattr(self, name)
+            _check(value is None or value >= 1, f"training.{name}", value, "at least 1")
+        _check_span(self.budget, "training.budget")
+        measured = self.validation_steps is not None or self.validate_each_epoch
+        _check(measured or not self.keep_best, "training.keep_best", self.keep_best, "needs training.validation_steps")
         for name in ("text_share", "replay_share"):
             share = getattr(self, name)
             _check(0 <= share < 0.9, f"training.{name}", share, "a share from 0 to below 0.9")
@@ -283,12 +311,17 @@ class EvaluationConfig:
 
 @dataclass
 class Config:
-    """All of it. `documents`, `questions` and where the pairs are written too are paths as the user gave them."""
+    """All of it. `documents`, `questions` and where the pairs are written too are paths as the user gave them.
+
+    `budget` is the time for the whole road; `time_left` what of it training may take, in seconds, set on the way.
+    """
 
     documents: str | None = None
     questions: str | None = None
     pairs_jsonl: str | None = None
     pairs_json: str | None = None
+    budget: str | None = None
+    time_left: float | None = None
     seed: int = 0
     model: ModelConfig = field(default_factory=ModelConfig)
     reader: ReaderConfig = field(default_factory=ReaderConfig)
@@ -299,3 +332,6 @@ class Config:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     inference: InferenceConfig = field(default_factory=InferenceConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+    def __post_init__(self) -> None:
+        _check_span(self.budget, "budget")

@@ -116,6 +116,21 @@ class RunFolder:
         return self.path / "checkpoint"
 
     @property
+    def snapshots(self) -> Path:
+        """Where what is trained is kept as it was at some steps."""
+        return self.path / "snapshots"
+
+    @property
+    def clock(self) -> Path:
+        """Seconds spent on a training that has a budget."""
+        return self.path / "clock.json"
+
+    @property
+    def trial(self) -> Path:
+        """Where something is written only to see how long that takes."""
+        return self.path / ".trial"
+
+    @property
     def losses(self) -> Path:
         return self.path / "losses" / "train.npy"
 

@@ -1,5 +1,6 @@
 """The adapter that is trained: put on a base model, and its named tensors."""
 
+from pathlib import Path
 from typing import Any
 
 from knowledge_update.config import AdapterConfig
@@ -40,6 +41,15 @@ def untrained_layers(model: Any, config: AdapterConfig) -> int:
     """How many of a model's lowest layers get no adapter."""
     layers = int(model.config.num_hidden_layers)
     return layers - max(1, round(layers * config.upper_share))
+
+
+def restore(model: Any, folder: Path) -> None:
+    """Gives what is trained the values that were saved in a folder."""
+    from safetensors.torch import load_file
+
+    stored = load_file(folder / "adapter_model.safetensors")
+    for name, tensor in trainable(model).items():
+        tensor.data.copy_(stored[name.replace(".default.", ".")])
 
 
 def trainable(model: Any) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 
 from knowledge_update.config import TrainingConfig
 from knowledge_update.training.rows import Encoded
@@ -34,6 +35,16 @@ def epochs_of(streams: Streams, config: TrainingConfig) -> float:
     return round(min(MOST_EPOCHS, EPOCHS * math.sqrt(max(1.0, ENOUGH_ROWS / len(streams.taught)))), 1)
 
 
+def endless(streams: Streams, config: TrainingConfig, seed: int) -> Iterator[list[Encoded]]:
+    """Yields the batches of a training that only time ends: plans in other orders, one after another."""
+    return chain.from_iterable(plan(streams, config, seed + again) for again in count())
+
+
+def steps_an_epoch(streams: Streams, config: TrainingConfig, steps: int) -> int:
+    """How many of a plan's steps make one pass over what is taught."""
+    return max(1, round(steps / epochs_of(streams, config)))
+
+
 def plan(streams: Streams, config: TrainingConfig, seed: int) -> list[list[Encoded]]:
     """Returns the batches of a whole training, in order; the same for the same seed.
 
@@ -52,7 +63,8 @@ def plan(streams: Streams, config: TrainingConfig, seed: int) -> list[list[Encod
         _cycled(streams.texts, round(each * text_share), order),
         _cycled(streams.replay, round(each * replay_share), order),
     )
-    return _batches(_interleaved(parts, order), config.batch_tokens, config.batch_rows)
+    most = config.batch_rows and config.batch_rows * config.accumulation
+    return _batches(_interleaved(parts, order), config.batch_tokens * config.accumulation, most)
 
 
 def _cycled(rows: Sequence[Encoded], count: int, order: random.Random) -> list[Encoded]:

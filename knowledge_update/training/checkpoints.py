@@ -10,12 +10,13 @@ from knowledge_update.run_folder import read_json, whole_folder, write_json
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training is: steps done, their losses, seconds spent, and what it trains on."""
+    """How far a training is: steps done, their losses, seconds spent on them, rows, and what it trains on."""
 
     key: str
     step: int
     losses: list[float]
     seconds: float
+    rows: int = 0
 
 
 def save(path: Path, adapter: dict[str, Any], optimizer: Any, progress: Progress) -> None:

@@ -2,13 +2,20 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from knowledge_update.config import Config
+from knowledge_update.display import log
+from knowledge_update.durations import seconds_of, shown
 from knowledge_update.run_folder import read_json, write_json
+from knowledge_update.training.batching import Streams, epochs_of
+from knowledge_update.training.rows import Encoded
 
 # How often the time spent is written down: what a kill may lose of it, in seconds.
 _EVERY = 1.0
+# The end writes what a trial writes, reads it again and compares.
+_SAVES = 3.0
 
 
 class Clock:
@@ -17,18 +24,23 @@ class Clock:
     Args:
         path: Where they are kept.
         key: Of the training; seconds of another do not count.
+        began: When this attempt began, in seconds of `now`.
         now: The time, in seconds.
     """
 
-    def __init__(self, path: Path, key: str, now: Callable[[], float] = time.monotonic) -> None:
-        self._path, self._key, self._now = path, key, now
+    def __init__(self, path: Path, key: str, began: float, now: Callable[[], float] = time.monotonic) -> None:
+        self._path, self._key, self._began, self._now = path, key, began, now
         before = read_json(path) if path.exists() else {}
         self._before = float(before["seconds"]) if before.get("key") == key else 0.0
-        self._began = self._noted = now()
+        self._noted = now()
 
     def seconds(self) -> float:
         """Seconds spent until now."""
         return self._before + self._now() - self._began
+
+    def attempt(self) -> float:
+        """Seconds of this attempt until now."""
+        return self._now() - self._began
 
     def note(self) -> None:
         """Writes them down, if it was not done just before."""
@@ -75,3 +87,38 @@ class Pace:
     def took(self, seconds: float) -> None:
         """Takes note of a step: the longest of the recent ones tells which will be the last."""
         self._longest = max(seconds, 0.9 * self._longest)
+
+
+def paced(
+    batches: Sequence[Sequence[Encoded]], streams: Streams, config: Config, clock: Clock, trial: Callable[[], None]
+) -> Pace:
+    """The pace that is configured, told in a line.
+
+    Args:
+        batches: The steps that the passes over the rows come to.
+        streams: The rows.
+        config: Passes, steps and times.
+        clock: Seconds spent.
+        trial: Writes what the end of the training will write.
+    """
+    settings = config.training
+    steps = min(len(batches), settings.max_steps or len(batches))
+    by = "training.epochs" if settings.epochs else "by their number; training.epochs=N sets it"
+    passes = f"{epochs_of(streams, settings):g} passes over {len(streams.taught):,} rows, {steps} steps ({by})"
+    if settings.budget is None and config.time_left is None:
+        log.info("%s", passes)
+        return Pace(steps)
+    began = clock.seconds()
+    trial()
+    reserve = _SAVES * (clock.seconds() - began)
+    if settings.budget is None:
+        assert config.time_left is not None
+        log.info("%s, if they fit in %s, %.1f s of it to save", passes, shown(config.time_left), reserve)
+        return Pace(steps, config.time_left, clock.attempt, reserve)
+    budget = seconds_of(settings.budget)
+    bound = settings.epochs is not None or settings.max_steps is not None
+    log.info(
+        "a budget of %s (training.budget), %.1f s of it spent, %.1f s to save; the rate follows the time%s",
+        shown(budget), clock.seconds(), reserve, f"; at most {passes}" if bound else "",
+    )  # fmt: skip
+    return Pace(steps if bound else math.inf, budget, clock.seconds, reserve)

@@ -2,35 +2,39 @@
 
 import hashlib
 import json
+import math
+import shutil
 import time
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from knowledge_update.config import Config, TrainingConfig
-from knowledge_update.display import log, progress
+from knowledge_update.display import log
 from knowledge_update.errors import DocumentError, WorkError
 from knowledge_update.models import identity, load_model, load_tokenizer, precision, resolve
-from knowledge_update.run_folder import (
-    Row,
-    RunFolder,
-    digest,
-    journal,
-    read_json,
-    read_rows,
-    whole_folder,
-    write_json,
-)
+from knowledge_update.run_folder import RunFolder, digest, read_json, read_rows, whole_folder, write_json
 from knowledge_update.templates import ChatTemplate
 from knowledge_update.training import adapters, checkpoints
-from knowledge_update.training.batching import Streams, epochs_of, plan
+from knowledge_update.training.batching import Streams, endless, plan, steps_an_epoch
 from knowledge_update.training.engines import OneProcess
-from knowledge_update.training.loop import Step, train
+from knowledge_update.training.loop import train
 from knowledge_update.training.optimizers import optimizer_for
-from knowledge_update.training.pace import Pace
+from knowledge_update.training.pace import Clock, paced
+from knowledge_update.training.recorder import Recorder
 from knowledge_update.training.replay import replayed, with_opinions
 from knowledge_update.training.rows import Encoded, Encoder, weighed
+from knowledge_update.training.snapshots import Snapshots
 from knowledge_update.training.trunk import Trunk, trunk_of
+from knowledge_update.training.validation import mean_loss
+
+# What is written down on the way, not what is trained.
+_HOW = (
+    "checkpoint_seconds", "log_steps", "validation_steps", "validate_each_epoch", "save_steps", "save_each_epoch",
+    "save_limit",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ def run(config: Config, folder: RunFolder) -> Trained:
         DocumentError: When the dataset is empty.
         WorkError: When the training fails or its result cannot be written.
     """
+    began = time.monotonic()
     rows = read_rows(folder.require(folder.dataset("train"), f"collect DOCS --out {folder.path}"))
     if not rows:
         raise DocumentError(f"{folder.dataset('train')} holds no rows to train on")
@@ -59,6 +64,7 @@ def run(config: Config, folder: RunFolder) -> Trained:
     if done:
         log.info("the adapter is trained already")
         return done
+    clock = Clock(folder.clock, key, began)
     chosen = precision(config.model.dtype, config.model.device)
     log.info("computing in %s", chosen.reason)
     template = ChatTemplate(load_tokenizer(base))
@@ -67,10 +73,22 @@ def run(config: Config, folder: RunFolder) -> Trained:
     replay = encoder.encode_all(replayed(model, template, config, folder, {row["language"] for row in rows}))
     questions = encoder.encode_all(row for row in rows if "text" not in row)
     texts = encoder.encode_all(row for row in rows if "text" in row)
-    trunk = _trunk(model, [*questions, *texts, *replay], encoder, config)
+    aside = _aside(config, folder, encoder)
+    trunk = _trunk(model, [*questions, *texts, *replay, *aside], encoder, config)
     replay = with_opinions(model, replay, encoder.prefix, config.training.replay_pull, trunk)
     streams = _streams(questions, texts, replay, config.training)
-    return _train(model, trunk, streams, template, config, folder, key)
+    return _train(model, trunk, streams, aside, template, config, folder, key, clock)
+
+
+def _aside(config: Config, folder: RunFolder, encoder: Encoder) -> list[Encoded]:
+    """The rows that are not trained, where their loss is wanted."""
+    settings = config.training
+    if not (settings.validation_steps or settings.validate_each_epoch):
+        return []
+    rows = read_rows(folder.dataset("validation")) if folder.dataset("validation").exists() else []
+    if not rows:
+        raise DocumentError(f"{folder.dataset('validation')} holds no rows to validate with: writer.validation_share")
+    return weighed(encoder.encode_all(rows), settings.balance)
 
 
 def _trunk(model: Any, rows: list[Encoded], encoder: Encoder, config: Config) -> Trunk | None:
@@ -84,92 +102,56 @@ def _train(
     model: Any,
     trunk: Trunk | None,
     streams: Streams,
+    aside: list[Encoded],
     template: ChatTemplate,
     config: Config,
     folder: RunFolder,
     key: str,
+    clock: Clock,
 ) -> Trained:
-    batches = plan(streams, config.training, config.seed)
-    epochs = f"{epochs_of(streams, config.training):g} passes over {len(streams.taught):,} rows"
-    why = "training.epochs" if config.training.epochs else "by their number; training.epochs=N sets it"
-    log.info("%s, %d steps (%s)", epochs, len(batches), why)
+    settings = config.training
+    batches = plan(streams, settings, config.seed)
+    an_epoch = steps_an_epoch(streams, settings, len(batches))
     wrapped = adapters.attach(model, config.adapter, config.seed)
     tensors = adapters.trainable(wrapped)
     optimizer = optimizer_for(config.optimizer, tensors.values())
     before = checkpoints.load(folder.checkpoint, key, tensors, optimizer)
     state = before or checkpoints.Progress(key, 0, [], 0.0)
-    if before:
-        log.info("going on from step %d of %d", before.step, len(batches))
-    else:
+    snapshots = Snapshots(folder.snapshots, settings.save_limit, lambda path: _write(wrapped, template, path))
+    if not before:
         folder.metrics.unlink(missing_ok=True)
-    recorder = _Recorder(folder, state, tensors, optimizer, config, len(batches))
-    prefix = template.shared_prefix()
-    upper, hidden = (trunk.upper(), trunk.hidden) if trunk else (nullcontext(), None)
-    engine = OneProcess(wrapped, list(tensors.values()), tuple(prefix), hidden)
-    pace = Pace(len(batches))
-    with recorder, upper:
-        train(wrapped, optimizer, batches, engine, pace, config, start=state.step, after=recorder.after)
-    result = Trained(len(batches), sum(map(len, batches)), recorder.last_loss, round(recorder.seconds, 1))
+        snapshots.forget()
+    pace = paced(batches, streams, config, clock, partial(_tried, wrapped, template, folder))
+    if before:
+        log.info("going on from step %d", before.step)
+    hidden = trunk.hidden if trunk else None
+    prefix = tuple(template.shared_prefix())
+    engine = OneProcess(wrapped, list(tensors.values()), prefix, hidden)
+    validate = partial(mean_loss, wrapped, aside, prefix, hidden) if aside else None
+    recorder = Recorder(folder, state, tensors, optimizer, settings, pace, clock, snapshots, validate, an_epoch)
+    ordered = batches if math.isfinite(pace.steps) else endless(streams, settings, config.seed)
+    with recorder, trunk.upper() if trunk else nullcontext():
+        train(wrapped, optimizer, ordered, engine, pace, config, start=state.step, after=recorder.after)
+    if settings.keep_best and snapshots.best.exists():
+        adapters.restore(wrapped, snapshots.best)
+        log.info("the best by validation is kept, not the last (training.keep_best)")
+    result = Trained(recorder.step, recorder.rows, recorder.last_loss, round(recorder.seconds, 1))
     _save(wrapped, template, config, folder, key, result, recorder.losses)
+    clock.forget()
     return result
 
 
-class _Recorder:
-    """Shows, logs and checkpoints a training as it goes."""
+def _write(model: Any, template: ChatTemplate, path: Path) -> None:
+    """Writes what is trained, with what is needed to use it."""
+    model.save_pretrained(str(path))
+    template.tokenizer.save_pretrained(str(path))
 
-    LOG_EVERY = 10
 
-    def __init__(
-        self, folder: RunFolder, state: checkpoints.Progress, tensors: Row, optimizer: Any, config: Config, total: int
-    ) -> None:
-        self.folder, self.tensors, self.optimizer, self.config, self.total = folder, tensors, optimizer, config, total
-        self.key, self.losses, self.seconds, self.step = state.key, list(state.losses), state.seconds, state.step
-        self._saved = time.monotonic()
-        self._recent: list[Step] = []
-
-    def __enter__(self) -> "_Recorder":
-        self._journal = journal(self.folder.metrics)
-        self._append = self._journal.__enter__()
-        self._progress = progress("Training", self.total, "steps", done=self.step)
-        self._advance = self._progress.__enter__()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._progress.__exit__(*error)
-        self._journal.__exit__(*error)
-
-    @property
-    def last_loss(self) -> float:
-        """The mean loss of the last steps."""
-        last = self.losses[-20:]
-        return round(sum(last) / len(last), 4)
-
-    def after(self, step: Step) -> None:
-        """Takes note of a step."""
-        self.losses.append(step.loss)
-        self.seconds += step.seconds
-        self.step = step.number
-        self._recent.append(step)
-        if step.number % self.LOG_EVERY == 0 or step.number == self.total:
-            self._append([self._line()])
-            self._recent = []
-        speed = step.tokens / step.seconds
-        self._advance(1, note=f"loss {self.last_loss:.2f}, {speed:.0f} tokens/s")
-        if time.monotonic() - self._saved >= self.config.training.checkpoint_seconds and step.number < self.total:
-            state = checkpoints.Progress(self.key, self.step, self.losses, self.seconds)
-            checkpoints.save(self.folder.checkpoint, self.tensors, self.optimizer, state)
-            self._saved = time.monotonic()
-
-    def _line(self) -> Row:
-        seconds = sum(step.seconds for step in self._recent)
-        return {
-            "step": self.step,
-            "loss": sum(step.loss for step in self._recent) / len(self._recent),
-            "rate": self._recent[-1].rate,
-            "tokens_per_second": round(sum(step.tokens for step in self._recent) / seconds, 1),
-            "rows_per_second": round(sum(step.rows for step in self._recent) / seconds, 2),
-            "seconds": round(self.seconds, 2),
-        }
+def _tried(model: Any, template: ChatTemplate, folder: RunFolder) -> None:
+    """Writes what is trained where it is removed again: to see how long that takes, and that there is room for it."""
+    with whole_folder(folder.trial) as partial:
+        _write(model, template, partial)
+    shutil.rmtree(folder.trial)
 
 
 def _save(
@@ -189,8 +171,7 @@ def _save(
     folder.losses.parent.mkdir(exist_ok=True)
     np.save(folder.losses, np.array(losses, dtype=np.float64))
     with whole_folder(folder.adapter) as partial:
-        model.save_pretrained(str(partial))
-        template.tokenizer.save_pretrained(str(partial))
+        _write(model, template, partial)
         arguments = {"key": key, "result": asdict(result), "model": config.model.name, "seed": config.seed}
         arguments["dataset"] = digest(folder.dataset("train"))
         write_json(partial / folder.training_arguments.name, {**arguments, "settings": asdict(config)})
@@ -214,7 +195,8 @@ def _key(config: Config, folder: RunFolder, base: str) -> str:
     digest = hashlib.sha256(folder.dataset("train").read_bytes())
     sections = (config.adapter, config.optimizer, config.schedule, config.training)
     settings = {type(section).__name__: asdict(section) for section in sections}
-    del settings["TrainingConfig"]["checkpoint_seconds"]
+    for name in _HOW:
+        del settings["TrainingConfig"][name]
     digest.update(json.dumps([settings, config.seed, identity(base), config.model.dtype], sort_keys=True).encode())
     return digest.hexdigest()[:16]
 
