@@ -4,10 +4,13 @@ import asyncio
 import json
 import re
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
 from knowledge_update.chat_models.protocol import CallError, ChatModel, Malformed, Refused, Reply, Request
+
+Place = Callable[[], AbstractAsyncContextManager[object]]
 
 # Some servers want an object where we want a list: on its way the list is what such an object holds.
 _FIELD = "items"
@@ -40,11 +43,11 @@ class Structured:
     Args:
         model: Who answers.
         mode: `auto`, `on` where schemas are sent without trying, `off` where they are not sent.
-        trying: Is called before the one request that finds out, which has no place of its own in any window.
+        place: Makes the context in which the one request is sent that finds out: its place among the others.
     """
 
-    def __init__(self, model: ChatModel, mode: str = "auto", trying: Callable[[], None] = lambda: None) -> None:
-        self.model, self._announce = model, trying
+    def __init__(self, model: ChatModel, mode: str = "auto", place: Place = nullcontext) -> None:
+        self.model, self._place = model, place
         self._able: bool | None = {"on": True, "off": False}.get(mode)
         self._trying: asyncio.Task[None] | None = None
         self._tries = 0
@@ -81,10 +84,10 @@ class Structured:
         """
         forced = {"type": "array", "minItems": 1, "maxItems": 1, "items": _object({"word": {"enum": [_WORD]}})}
         schema = json.dumps(_object({_FIELD: forced}))
-        self._announce()
         self._tries += 1
         try:
-            reply = await self.model.ask(Request((("user", _QUESTION),), max_tokens=100, schema=schema))
+            async with self._place():
+                reply = await self.model.ask(Request((("user", _QUESTION),), max_tokens=100, schema=schema))
             self._able = bool(json.loads(reply.text) == {_FIELD: [{"word": _WORD}]})
         except (Refused, Malformed, ValueError):
             self._able = False

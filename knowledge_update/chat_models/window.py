@@ -175,10 +175,6 @@ class Window:
         self.under_way -= 1
         self._wake()
 
-    def beside(self) -> None:
-        """Takes note of a request that leaves in the place of another: a rate counts it like any."""
-        self._space(asyncio.get_running_loop().time(), 0)
-
     def _space(self, now: float, tokens: int) -> None:
         """Puts off what leaves next, as far as a rate says."""
         apart = max(60 / self._rpm if self._rpm else 0.0, 60 * tokens / self._tpm if self._tpm else 0.0)

@@ -11,6 +11,7 @@ from chat_server import Answer, Server, completion
 from knowledge_update.chat_models.endpoint import Endpoint
 from knowledge_update.chat_models.protocol import Reply, Request
 from knowledge_update.chat_models.structure import Structured, list_of
+from knowledge_update.chat_models.window import Window
 
 PAIRS = list_of("question", "answer")
 VALUE = [{"question": "建于哪一年？", "answer": "1874"}]
@@ -105,6 +106,22 @@ def test_a_server_that_could_not_be_tried_is_tried_again(server: Server, ask: An
     assert [reply.text for reply in first] == ["free"] * 5
     assert json.loads(last.text) == [{"question": "something", "answer": "something"}]
     assert len(server.seen) == 8
+
+
+def test_the_request_that_tries_has_a_place_like_any(server: Server) -> None:
+    server.script = obeying
+    window = Window(2)
+
+    async def go() -> None:
+        model = Structured(Endpoint(server.url, "writer", timeout=5), place=lambda: window.place(9))
+        async with window.place(0):
+            await model.ask(WANTED)
+            assert window.under_way == 2
+        while window.under_way:
+            await asyncio.sleep(0.01)
+        await model.close()
+
+    asyncio.run(asyncio.wait_for(go(), 10))
 
 
 def test_a_server_that_can_never_be_tried_is_not_tried_for_ever(server: Server, ask: Any) -> None:

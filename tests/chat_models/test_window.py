@@ -272,15 +272,3 @@ def test_work_that_is_stopped_has_ended_when_that_is_told() -> None:
         await working.aclose()
 
     run(go())
-
-
-def test_a_rate_counts_a_request_that_leaves_beside_another() -> None:
-    async def go() -> None:
-        loop, window = asyncio.get_running_loop(), Window(8, rpm=600)
-        began = loop.time()
-        async with window.place(0):
-            window.beside()
-        async with window.place(0):
-            assert loop.time() - began >= 0.12, "twice as long apart, but for what may be late"
-
-    run(go())

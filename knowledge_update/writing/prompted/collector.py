@@ -24,6 +24,8 @@ from knowledge_update.writing.prompted.writer import Writer, Written
 
 # Whoever stops the work waits so many seconds at most for answers that are under way.
 _LONGEST_END = 20.0
+# What finds out what a server can goes before all that waits.
+_FIRST = 9
 # Ctrl-C, and what a scheduler sends that wants its machine back.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -59,7 +61,7 @@ def write(
         return
     window = Window(settings.concurrency, rpm=settings.rpm, tpm=settings.tpm)
     with (
-        opened(settings, config.model, log_file or Path("vllm.log"), window.beside) as model,
+        opened(settings, config.model, log_file or Path("vllm.log"), lambda: window.place(_FIRST)) as model,
         asyncio.Runner() as runner,
     ):
         calls = Calls(
