@@ -174,6 +174,8 @@ class WriterConfig(ChatModelConfig):
     rounds: int = 3
     validation_share: float = 0.05
     prompts: str | None = None
+    # After so many seconds nothing is asked for that only adds variants.
+    seconds: float | None = None
     # The address of a Ray cluster whose workers ask, or `local`.
     ray: str | None = None
     ray_workers: int = 2
@@ -183,6 +185,7 @@ class WriterConfig(ChatModelConfig):
         leasts = {"wordings_per_fact": 2, "roles_per_fact": 0, "rewrites_per_passage": 0, "rounds": 1, "ray_workers": 1}
         for name, least in leasts.items():
             self._check(getattr(self, name) >= least, name, f"at least {least}")
+        self._check(self.seconds is None or self.seconds >= 0, "seconds", "0 or more")
         self._check(self.ray is None or self.name == "api", "ray", "for writer=api alone: the cluster's workers ask it")
         self._check(0 <= self.validation_share < 1, "validation_share", "a share from 0 to below 1")
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from knowledge_update.config import Config
+from knowledge_update.deadline import Deadline
 from knowledge_update.display import log, to_file
 from knowledge_update.errors import KnowledgeUpdateError, UserError
 from knowledge_update.run_config import save
@@ -37,6 +38,13 @@ def train(config: Config, folder: RunFolder) -> Any:
     from knowledge_update.training.stage import run
 
     return run(config, folder)
+
+
+def ask_base(config: Config, folder: RunFolder) -> Any:
+    """The questions that need no adapter, asked before there is one: `answers/`."""
+    from knowledge_update.evaluation.answers import run_base
+
+    return run_base(config, folder)
 
 
 def infer(config: Config, folder: RunFolder) -> Any:
@@ -63,9 +71,29 @@ def run(config: Config, folder: RunFolder) -> Any:
         config: The resolved configuration, `documents` named.
         folder: Where everything goes; what is finished there is not done again.
     """
+    if config.budget is not None:
+        return run_within(config, folder)
     result = None
     for stage in STAGES:
         result = run_stage(stage, config, folder)
+    return result
+
+
+def run_within(config: Config, folder: RunFolder) -> Any:
+    """Goes the whole road in the time `config.budget`: training gets what the other stages do not need."""
+    deadline = Deadline(config, folder)
+    deadline.begin()
+    try:
+        run_stage(collect, config, folder)
+        deadline.note()
+        deadline.asked(run_stage(ask_base, config, folder).seconds)
+        for stage in (train, infer, evaluate):
+            deadline.note()
+            result = run_stage(stage, config, folder)
+    finally:
+        if folder.config.exists():
+            deadline.note()
+    deadline.end()
     return result
 
 

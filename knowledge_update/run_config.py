@@ -69,7 +69,15 @@ def stored(folder: RunFolder) -> Config:
 
 
 # How fast, through whom and where to, not what comes of it: these may differ from one attempt to the next.
-HOW = WriterConfig.how() | {"writer.ray", "writer.ray_workers", "pairs_jsonl", "pairs_json", "budget", "time_left"}
+HOW = WriterConfig.how() | {
+    "writer.ray",
+    "writer.ray_workers",
+    "pairs_jsonl",
+    "pairs_json",
+    "budget",
+    "time_left",
+    "writer.seconds",
+}
 
 
 def _compare(old: Config, new: Config, folder: RunFolder) -> None:

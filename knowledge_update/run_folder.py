@@ -126,6 +126,11 @@ class RunFolder:
         return self.path / "clock.json"
 
     @property
+    def spent(self) -> Path:
+        """Seconds spent on a run that has a budget."""
+        return self.path / "spent.json"
+
+    @property
     def trial(self) -> Path:
         """Where something is written only to see how long that takes."""
         return self.path / ".trial"

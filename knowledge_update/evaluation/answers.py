@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -49,28 +50,60 @@ def run(config: Config, folder: RunFolder) -> Answered:
         RunFolderError: When the folder has no questions or no adapter.
         ModelError: When the adapter does not fit the base model.
     """
-    probes = read_rows(folder.require(folder.dataset("probes"), f"collect DOCS --out {folder.path}"))
+    exam = _exam(config, folder)
     folder.require(folder.adapter, f"train {folder.path}")
     _check_trained_on(folder)
-    questions = [*probes, *read_rows(folder.dataset("questions"))]
-    general = [_general(row) for row in read_rows(RETENTION)] if config.evaluation.retention else []
     import torch
 
-    base = resolve(config.model.name, local_files_only=config.model.local_files_only)
-    template = ChatTemplate(load_tokenizer(base))
-    chosen = precision(config.model.dtype, config.model.device)
-    model = load_model(base, chosen)
-    asker = _Asker(config, folder, template, base)
-    answered = [
-        asker.ask("base", model, [*questions, *general], asker.closed),
-        asker.ask("open_book", model, questions, _OpenBook(folder, template).prompt),
-    ]
-    updated = load_adapter(model, folder.adapter)
-    if chosen.dtype == torch.float32:
+    asker = _Asker(config, folder)
+    of_base = _ask_base(asker, exam)
+    updated = load_adapter(asker.model, folder.adapter)
+    if asker.model.dtype == torch.float32:
         # Exact to the last bits in fp32, and a third fewer products a token.
         updated.merge_adapter()
-    answered.append(asker.ask("updated", updated, [*questions, *general], asker.closed, _hash(folder.adapter)))
-    return Answered(*answered)
+    closed = [*exam.questions, *exam.general]
+    return Answered(*of_base, asker.ask("updated", updated, closed, asker.closed, _hash(folder.adapter)))
+
+
+@dataclass(frozen=True)
+class AskedBase:
+    """How many answers the base model has given, and how long those without a passage took, in seconds."""
+
+    base: int
+    open_book: int
+    seconds: float
+
+
+def run_base(config: Config, folder: RunFolder) -> AskedBase:
+    """Asks the base model alone, which needs no adapter: what it takes tells what the updated one will.
+
+    Raises:
+        RunFolderError: When the folder has no questions.
+    """
+    exam, asker = _exam(config, folder), _Asker(config, folder)
+    counts = _ask_base(asker, exam)
+    taken = read_json(folder.answers("base").with_suffix(".seconds.json"))
+    return AskedBase(*counts, taken)
+
+
+@dataclass(frozen=True)
+class _Exam:
+    """The questions about the documents, and those of general knowledge."""
+
+    questions: list[Row]
+    general: list[Row]
+
+
+def _exam(config: Config, folder: RunFolder) -> _Exam:
+    probes = read_rows(folder.require(folder.dataset("probes"), f"collect DOCS --out {folder.path}"))
+    general = [_general(row) for row in read_rows(RETENTION)] if config.evaluation.retention else []
+    return _Exam([*probes, *read_rows(folder.dataset("questions"))], general)
+
+
+def _ask_base(asker: "_Asker", exam: _Exam) -> tuple[int, int]:
+    closed = asker.ask("base", asker.model, [*exam.questions, *exam.general], asker.closed)
+    book = _OpenBook(asker.folder, asker.template)
+    return closed, asker.ask("open_book", asker.model, exam.questions, book.prompt)
 
 
 def _check_trained_on(folder: RunFolder) -> None:
@@ -88,8 +121,18 @@ def _general(row: Row) -> Row:
 
 
 class _Asker:
-    def __init__(self, config: Config, folder: RunFolder, template: ChatTemplate, base: str) -> None:
-        self.config, self.folder, self.template, self.base = config, folder, template, base
+    """Asks a run's base model, and what became of it.
+
+    Args:
+        config: Which model, and how it is asked.
+        folder: Where the answers go.
+    """
+
+    def __init__(self, config: Config, folder: RunFolder) -> None:
+        self.config, self.folder = config, folder
+        self.base = resolve(config.model.name, local_files_only=config.model.local_files_only)
+        self.template = ChatTemplate(load_tokenizer(self.base))
+        self.model = load_model(self.base, precision(config.model.dtype, config.model.device))
 
     def closed(self, row: Row) -> Prompt:
         return Prompt(row["id"], tuple(self.template.question(row["question"])))
@@ -104,6 +147,7 @@ class _Asker:
         if not missing:
             return len(rows)
         by_id = {row["id"]: row for row in rows}
+        began = time.monotonic()
         settings = self.config.inference
         generator = Generator(
             model, self.template, batch_rows=settings.batch_rows, max_new_tokens=settings.max_new_tokens
@@ -113,6 +157,8 @@ class _Asker:
             for batch in generator.answers(missing):
                 append(_answer(by_id[identity], response) for identity, response in batch)
                 advance(len(batch))
+        # Of all of them, where an earlier attempt has given some.
+        write_json(path.with_suffix(".seconds.json"), (time.monotonic() - began) * len(rows) / len(missing))
         return len(rows)
 
     def _forget_others(self, path: Path, prompts: list[Prompt], adapter: str) -> None:

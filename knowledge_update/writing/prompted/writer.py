@@ -7,6 +7,8 @@ What is missing is asked for again: the facts of sentences that have none, quest
 """
 
 import asyncio
+import math
+import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -97,6 +99,7 @@ class Writer:
         self.facts = self.questions = 0
         # Documents that are finished, and of the others the share of their passages.
         self.finished = 0.0
+        self._until = math.inf if config.seconds is None else time.monotonic() + config.seconds
 
     async def write(
         self, documents: Iterable[tuple[Document, Sequence[Passage]]]
@@ -137,12 +140,18 @@ class Writer:
         except BaseExceptionGroup as failures:
             await done.put(_first(failures))
 
+    @property
+    def _late(self) -> bool:
+        """Whether no more is asked for that only adds variants: other questions, other facts of a passage, rewrites."""
+        return time.monotonic() > self._until
+
     def _finish(self, share: float, passage: asyncio.Task[Any]) -> None:
         self.finished += share
 
     async def _passage(self, document: Document, passage: Passage) -> tuple[Passage, list[Part]]:
         source = _Source(document, passage, self.prompts[document.language])
-        genres = _turned(source.prompts.genres, passage.row.id)[: self.config.rewrites_per_passage]
+        count = 0 if self._late else self.config.rewrites_per_passage
+        genres = _turned(source.prompts.genres, passage.row.id)[:count]
         rewrites = asyncio.gather(*(self._rewrite(source, genre) for genre in genres))
         (theme, written), rewritten = await asyncio.gather(self._themed(source), rewrites)
         themed = replace(passage, row=replace(passage.row, theme=theme))
@@ -181,7 +190,7 @@ class Writer:
                 self.facts += len(new)
                 statements += [group.create_task(self._statement(source, fact, found.spans[fact])) for fact in new]
                 rest = found.uncovered(source.passage)
-                if not rest or not new:
+                if not rest or not new or self._late:
                     break
                 request = source.prompts.rest(source.document, source.passage, rest)
         return [*parts, *(part for task in statements for part in task.result())]
@@ -204,7 +213,7 @@ class Writer:
                     unused.append(Unused(pair.first, reason))
                 else:
                     good.append(pair)
-            if len(good) >= wanted or len(good) == before:
+            if len(good) >= wanted or len(good) == before or self._late:
                 break
             request = source.prompts.again(first, [pair.first for pair in good], wanted - len(good))
         if len(good) < wanted:
