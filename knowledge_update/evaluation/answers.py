@@ -6,13 +6,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from knowledge_update.adapters import is_adapter, load_updated
 from knowledge_update.config import Config
 from knowledge_update.display import log, progress
 from knowledge_update.errors import RunFolderError
 from knowledge_update.evaluation.retrieval import Retriever
 from knowledge_update.inference import Generator, Prompt
 from knowledge_update.ledger import Ledger
-from knowledge_update.models import identity, load_adapter, load_model, load_tokenizer, precision, resolve
+from knowledge_update.models import identity, load_model, load_tokenizer, precision, resolve
 from knowledge_update.run_folder import (
     Row,
     RunFolder,
@@ -59,14 +60,14 @@ def run(config: Config, folder: RunFolder) -> Answered:
     base = resolve(config.model.name, local_files_only=config.model.local_files_only)
     template = ChatTemplate(load_tokenizer(base))
     chosen = precision(config.model.dtype, config.model.device)
-    model = load_model(base, chosen)
+    model = load_model(base, chosen, config.model.bits)
     asker = _Asker(config, folder, template, base)
     answered = [
         asker.ask("base", model, [*questions, *general], asker.closed),
         asker.ask("open_book", model, questions, _OpenBook(folder, template).prompt),
     ]
-    updated = load_adapter(model, folder.adapter)
-    if chosen.dtype == torch.float32:
+    updated = load_updated(model, folder.adapter, chosen)
+    if is_adapter(folder.adapter) and chosen.dtype == torch.float32 and not config.model.bits:
         # Exact to the last bits in fp32, and a third fewer products a token.
         updated.merge_adapter()
     answered.append(asker.ask("updated", updated, [*questions, *general], asker.closed, _hash(folder.adapter)))
@@ -118,6 +119,7 @@ class _Asker:
     def _forget_others(self, path: Path, prompts: list[Prompt], adapter: str) -> None:
         """Removes answers that another model gave, or to other prompts; notes whose answers stand there from now on."""
         digest = hashlib.sha256(json.dumps([identity(self.base), adapter, asdict(self.config.inference)]).encode())
+        digest.update(str(self.config.model.bits or "").encode())
         for prompt in sorted(prompts, key=lambda prompt: prompt.id):
             digest.update(f"{prompt.id} {prompt.ids}".encode())
         key, note = digest.hexdigest()[:16], path.with_suffix(".key.json")
@@ -171,6 +173,11 @@ class _OpenBook:
         return self.retriever.best(row["question"], own or None)
 
 
-def _hash(adapter: Path) -> str:
-    with (adapter / "adapter_model.safetensors").open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+def _hash(trained: Path) -> str:
+    """Tells what was trained from all else: a hash of its weights."""
+    digest = hashlib.sha256()
+    for weights in sorted(trained.glob("*.safetensors")):
+        with weights.open("rb") as file:
+            while part := file.read(1 << 20):
+                digest.update(part)
+    return digest.hexdigest()[:16]

@@ -8,6 +8,8 @@ from typing import Any
 
 from knowledge_update.config import Config
 from knowledge_update.errors import WorkError
+from knowledge_update.training.dropout import drawn_for
+from knowledge_update.training.methods import base_of
 from knowledge_update.training.objective import Hidden, loss_of, packs
 from knowledge_update.training.rows import Encoded
 from knowledge_update.training.schedules import factor
@@ -40,7 +42,7 @@ def train(
     """Trains from step `start` to the end.
 
     Args:
-        model: The PEFT model; only what requires gradients changes.
+        model: As `methods.attach` gives it; only what requires gradients changes.
         optimizer: Over those parameters.
         batches: All batches of the training, in order.
         prefix: The ids that stand before rows marked as sharing them.
@@ -54,7 +56,7 @@ def train(
     """
     import torch
 
-    base = model.get_base_model()
+    base = base_of(model)
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     model.train()
     with workers(base.device.type) as hands:
@@ -64,7 +66,10 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = rate
             parts = _shares(batches[number], hands.count)
-            started = [hands.start(_gradients, base, part, prefix, hidden, parameters) for part in parts]
+            started = [
+                hands.start(_gradients, base, part, prefix, hidden, parameters, (number, index))
+                for index, part in enumerate(parts)
+            ]
             done = [future.result() for future in started]
             loss = _joined(done, parameters)
             if not math.isfinite(loss):
@@ -96,15 +101,17 @@ def _shares(rows: Sequence[Encoded], count: int) -> list[list[Encoded]]:
 
 
 def _gradients(
-    model: Any, rows: Sequence[Encoded], prefix: tuple[int, ...], hidden: Hidden | None, parameters: Sequence[Any]
-) -> _Part:
+    model: Any, rows: Sequence[Encoded], prefix: tuple[int, ...], hidden: Hidden | None, parameters: Sequence[Any],
+    place: tuple[int, int],
+) -> _Part:  # fmt: skip
     import torch
 
     loss, counted, tokens = 0.0, 0.0, 0
     total: tuple[Any, ...] = ()
-    for pack in packs(rows, prefix, model.dtype, hidden):
-        own = loss_of(model, pack)
-        gradients = torch.autograd.grad(own, parameters)
+    for index, pack in enumerate(packs(rows, prefix, model.dtype, hidden)):
+        with drawn_for(*place, index):
+            own = loss_of(model, pack)
+            gradients = torch.autograd.grad(own, parameters)
         if total:
             torch._foreach_add_(total, gradients)
         else:

@@ -5,11 +5,13 @@ import json
 import time
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from knowledge_update.config import Config, TrainingConfig
 from knowledge_update.display import log, progress
-from knowledge_update.errors import DocumentError, WorkError
+from knowledge_update.errors import DocumentError
 from knowledge_update.models import identity, load_model, load_tokenizer, precision, resolve
 from knowledge_update.run_folder import (
     Row,
@@ -22,9 +24,10 @@ from knowledge_update.run_folder import (
     write_json,
 )
 from knowledge_update.templates import ChatTemplate
-from knowledge_update.training import adapters, checkpoints
+from knowledge_update.training import checkpoints, methods
 from knowledge_update.training.batching import Streams, epochs_of, plan
 from knowledge_update.training.loop import Step, train
+from knowledge_update.training.masters import with_masters
 from knowledge_update.training.optimizers import optimizer_for
 from knowledge_update.training.replay import replayed, with_opinions
 from knowledge_update.training.rows import Encoded, Encoder, weighed
@@ -60,7 +63,7 @@ def run(config: Config, folder: RunFolder) -> Trained:
     chosen = precision(config.model.dtype, config.model.device)
     log.info("computing in %s", chosen.reason)
     template = ChatTemplate(load_tokenizer(base))
-    model = load_model(base, chosen)
+    model = load_model(base, chosen, config.model.bits)
     encoder = Encoder(template)
     replay = encoder.encode_all(replayed(model, template, config, folder, {row["language"] for row in rows}))
     questions = encoder.encode_all(row for row in rows if "text" not in row)
@@ -72,9 +75,12 @@ def run(config: Config, folder: RunFolder) -> Trained:
 
 
 def _trunk(model: Any, rows: list[Encoded], encoder: Encoder, config: Config) -> Trunk | None:
-    below, layers = adapters.untrained_layers(model, config.adapter), model.config.num_hidden_layers
+    below, layers = methods.untrained_layers(model, config.adapter), methods.layers_of(model)
     trained = "all layers" if not below else f"the upper {layers - below} of {layers} layers"
-    log.info("training %s (adapter.upper_share=%.2f)", trained, config.adapter.upper_share)
+    log.info("training %s (adapter.upper_share=%.2f)", trained, config.adapter.share)
+    if below and config.model.bits == 8 and model.device.type != "cpu":
+        log.info("in 8 bits on a GPU a row's states depend on its neighbours: the lower layers are computed anew")
+        return None
     return trunk_of(model, below, rows, encoder.prefix)
 
 
@@ -91,9 +97,10 @@ def _train(
     epochs = f"{epochs_of(streams, config.training):g} passes over {len(streams.taught):,} rows"
     why = "training.epochs" if config.training.epochs else "by their number; training.epochs=N sets it"
     log.info("%s, %d steps (%s)", epochs, len(batches), why)
-    wrapped = adapters.attach(model, config.adapter, config.seed)
-    tensors = adapters.trainable(wrapped)
-    optimizer = optimizer_for(config.optimizer, tensors.values())
+    checkpointing = config.training.gradient_checkpointing
+    wrapped = methods.attach(model, config.adapter, config.seed, checkpointing=checkpointing)
+    tensors = methods.trainable(wrapped)
+    optimizer = with_masters(partial(optimizer_for, config.optimizer), tensors.values())
     before = checkpoints.load(folder.checkpoint, key, tensors, optimizer)
     state = before or checkpoints.Progress(key, 0, [], 0.0)
     if before:
@@ -177,24 +184,20 @@ def _save(
     result: Trained,
     losses: list[float],
 ) -> None:
-    """Writes the adapter with all that is needed to use it, and checks that what was written is what was trained."""
+    """Writes what was trained with all that is needed to use it."""
     import numpy as np
-    import torch
-    from safetensors.torch import load_file
 
     folder.losses.parent.mkdir(exist_ok=True)
     np.save(folder.losses, np.array(losses, dtype=np.float64))
-    with whole_folder(folder.adapter) as partial:
-        model.save_pretrained(str(partial))
-        template.tokenizer.save_pretrained(str(partial))
+    with whole_folder(folder.adapter) as unfinished:
+        methods.save(model, unfinished)
+        template.tokenizer.save_pretrained(str(unfinished))
         arguments = {"key": key, "result": asdict(result), "model": config.model.name, "seed": config.seed}
-        arguments["dataset"] = digest(folder.dataset("train"))
-        write_json(partial / folder.training_arguments.name, {**arguments, "settings": asdict(config)})
-        written = load_file(partial / "adapter_model.safetensors")
-        for name, tensor in adapters.trainable(model).items():
-            stored = written.get(name.replace(".default.", "."))
-            if stored is None or not torch.equal(stored, tensor.detach().cpu()):
-                raise WorkError(f"the saved adapter differs from the trained one in {name}")
+        arguments |= {
+            "base": identity(methods.base_of(model).config._name_or_path),
+            "dataset": digest(folder.dataset("train")),
+        }
+        write_json(unfinished / folder.training_arguments.name, {**arguments, "settings": asdict(config)})
     checkpoints.remove(folder.checkpoint)
 
 
@@ -207,12 +210,16 @@ def _finished(folder: RunFolder, key: str) -> Trained | None:
 
 def _key(config: Config, folder: RunFolder, base: str) -> str:
     """What a training depends on; an adapter or checkpoint of another key is not this training's."""
-    digest = hashlib.sha256(folder.dataset("train").read_bytes())
+    found = hashlib.sha256(folder.dataset("train").read_bytes())
     sections = (config.adapter, config.optimizer, config.schedule, config.training)
     settings = {type(section).__name__: asdict(section) for section in sections}
-    del settings["TrainingConfig"]["checkpoint_seconds"]
-    digest.update(json.dumps([settings, config.seed, identity(base), config.model.dtype], sort_keys=True).encode())
-    return digest.hexdigest()[:16]
+    for how in ("checkpoint_seconds", "gradient_checkpointing"):
+        del settings["TrainingConfig"][how]
+    model = [identity(base), config.model.dtype, config.model.bits]
+    if config.adapter.start_from:
+        model.append(digest(Path(config.adapter.start_from).expanduser() / "adapter_model.safetensors"))
+    found.update(json.dumps([settings, config.seed, *model], sort_keys=True).encode())
+    return found.hexdigest()[:16]
 
 
 def _streams(
