@@ -27,6 +27,9 @@ Questions = Annotated[
     Path | None, typer.Option("--questions", "-q", help="Questions people wrote: JSONL {question, answer, doc_id}.")
 ]
 Limit = Annotated[int | None, typer.Option("--limit", help="Read only the first documents.")]
+Conf = Annotated[
+    Path | None, typer.Option("--conf-path", help="A configuration, whole or in part: a run's config.yaml, your own.")
+]
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="Any configuration key: training.epochs=6. `kupdate config` prints them.")
 ]
@@ -35,19 +38,19 @@ Overrides = Annotated[
 @app.command()
 def run(
     context: typer.Context, docs: Annotated[Path, typer.Argument(help="A folder or a file of documents.")],
-    settings: Overrides = None, out: Out = None, questions: Questions = None, limit: Limit = None,
+    settings: Overrides = None, out: Out = None, questions: Questions = None, limit: Limit = None, conf: Conf = None,
 ) -> None:  # fmt: skip
     """Documents to a model that knows them, and a report that proves it."""
     from knowledge_update import pipeline
 
-    config, folder = _new(context, docs, settings, out, questions, limit)
+    config, folder = _new(context, docs, settings, out, questions, limit, conf)
     _show(pipeline.run(config, folder).figures, folder)
 
 
 @app.command()
 def collect(
     context: typer.Context, docs: Annotated[str | None, typer.Argument(help="A folder or a file.")] = None,
-    settings: Overrides = None, out: Out = None, questions: Questions = None, limit: Limit = None,
+    settings: Overrides = None, out: Out = None, questions: Questions = None, limit: Limit = None, conf: Conf = None,
 ) -> None:  # fmt: skip
     """Documents to facts, questions and a dataset."""
     from knowledge_update import pipeline
@@ -55,14 +58,14 @@ def collect(
     # Behind `--data_path DOCS` the first word is a setting.
     if docs and "=" in docs and "documents" in (context.obj or {}):
         settings, docs = [docs, *(settings or [])], None
-    config, folder = _new(context, Path(docs) if docs else None, settings, out, questions, limit)
+    config, folder = _new(context, Path(docs) if docs else None, settings, out, questions, limit, conf)
     pipeline.run_stage(pipeline.collect, config, folder)
 
 
 @app.command()
-def train(context: typer.Context, folder: Run, settings: Overrides = None) -> None:
+def train(context: typer.Context, folder: Run, settings: Overrides = None, conf: Conf = None) -> None:
     """A run folder's dataset to an adapter."""
-    _stage(context, "train", folder, settings)
+    _stage(context, "train", folder, settings, conf)
 
 
 @app.command()
@@ -130,12 +133,12 @@ def export(
 
 
 @app.command()
-def config(context: typer.Context, settings: Overrides = None) -> None:
+def config(context: typer.Context, settings: Overrides = None, conf: Conf = None) -> None:
     """Prints the composed configuration."""
     from knowledge_update.composition import load
     from knowledge_update.run_config import to_yaml
 
-    typer.echo(to_yaml(load(settings or (), context.obj)), nl=False)
+    typer.echo(to_yaml(load(settings or (), context.obj, conf)), nl=False)
 
 
 @app.command()
@@ -158,7 +161,7 @@ def _options(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 def _new(
     context: typer.Context, docs: Path | None, settings: list[str] | None, out: Path | None, questions: Path | None,
-    limit: int | None,
+    limit: int | None, conf: Path | None,
 ) -> tuple[Any, Any]:  # fmt: skip
     """Composes the configuration of a new run, and names its folder."""
     from knowledge_update.composition import load
@@ -167,14 +170,14 @@ def _new(
 
     given = {"documents": docs, "questions": questions, "reader.limit": limit}
     values = {key: str(v) if isinstance(v, Path) else v for key, v in given.items() if v is not None}
-    composed = load(settings or (), {**(context.obj or {}), **values})
+    composed = load(settings or (), {**(context.obj or {}), **values}, conf)
     if composed.documents is None:
         raise DocumentError("no documents were named: kupdate collect DOCS")
     name = Path(composed.documents).expanduser().resolve().stem
     return composed, RunFolder(out or Path("runs") / name)
 
 
-def _stage(context: typer.Context, stage: str, path: Path, settings: list[str] | None) -> Any:
+def _stage(context: typer.Context, stage: str, path: Path, settings: list[str] | None, conf: Path | None = None) -> Any:
     """Runs one stage of a run folder, with the keys changed that were named."""
     from knowledge_update import pipeline
     from knowledge_update.run_config import changed, stored, write
@@ -182,7 +185,7 @@ def _stage(context: typer.Context, stage: str, path: Path, settings: list[str] |
     folder = _folder(path)
     before = stored(folder)
     try:
-        config = changed(before, settings or (), context.obj or {}, folder)
+        config = changed(before, settings or (), context.obj or {}, folder, conf)
         return pipeline.run_stage(getattr(pipeline, stage), config, folder)
     except UserError:
         # A mistake (a model that does not exist) must not stay in the folder.

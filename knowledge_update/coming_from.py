@@ -84,9 +84,18 @@ NOTES = {
     "model_name_or_path": "the model that is taught; chunks are counted in its tokens",
     "save_dir": "a JSONL file, besides the run folder's `dataset/qa_pairs.jsonl`; a folder takes `qa_pairs.jsonl`",
     "json_save_dir": "a file that holds one JSON array; a folder takes `qa_pairs.json`",
-    "use_lora": "only `True` so far",
+    "model": "`llama-7b`, `llama-13b`, `llama-33b`, `llama-65b`, and newer ones (`knowledge_update/model_names.py`)",
+    "base_model": "`decapoda-research/llama-7b-hf` is gone from the hub: `llama-7b` is a mirror of it",
+    "ckpt_path": "a folder, also one under `./pretrained-models`, or a hub id; it wins over `--model`",
+    "use_lora": "`False` trains the model itself (`full`)",
+    "use_quant": "4 bits (NF4, scales quantised too), with LoRA: quantised weights are not trained themselves",
+    "use_8bit": "8 bits, with LoRA",
+    "conf_path": "a run folder's `config.yaml`, or a few keys of your own; options and `key=value` win over it",
     "lora_alpha": "2 · rank where it is not given",
 }
+
+# Options that Typer declares, by their verbs.
+_OWN = {("train", "conf_path"): "--conf-path"}
 
 _HEAD = """# Coming from another system
 
@@ -130,8 +139,9 @@ def _by_verb(commands: tuple[Command, ...]) -> dict[str, list[str]]:
 def _row(name: str, verb: str) -> str:
     flag = _flag(name, verb)
     shown = name if name.isupper() else f"--{name}"
-    note = NOTES.get(name, "") if flag else ""
-    return f"| `{shown}` | {f'`{flag.key}`' if flag else '**not yet**'} | {note} |"
+    here = flag.key if flag else _OWN.get((verb, name))
+    note = NOTES.get(name, "") if here else ""
+    return f"| `{shown}` | {f'`{here}`' if here else '**not yet**'} | {note} |"
 
 
 def _flag(name: str, verb: str) -> Flag | None:

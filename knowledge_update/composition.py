@@ -18,17 +18,24 @@ GROUPS = ("model", "writer", "adapter", "optimizer", "schedule", "preset")
 CONF = Path(__file__).parent / "conf"
 
 
-def load(overrides: Sequence[str] = (), values: Mapping[str, Any] | None = None) -> Config:
+def load(overrides: Sequence[str] = (), values: Mapping[str, Any] | None = None, file: Path | None = None) -> Config:
     """Composes the configuration.
 
     Args:
         overrides: `key=value` words as Hydra reads them, and as they are where it cannot; `model=` also takes a hub
             id or a path.
         values: Dotted keys with values that are taken as they are, never parsed.
+        file: A saved or hand-written configuration, whole or in part, for what neither says.
 
     Raises:
         ConfigError: When a key is unknown or a value does not fit; names the dotted key.
     """
+    if file is not None:
+        choices, leaves = read_file(file)
+        mine = {key for word in overrides for key in set_by(word)}
+        chosen = {word.partition("=")[0] for word in overrides}
+        overrides = [*(word for word in choices if word.partition("=")[0] not in chosen), *overrides]
+        values = {**{key: value for key, value in leaves.items() if key not in mine}, **(values or {})}
     from hydra import compose, initialize_config_dir
     from hydra.core.config_store import ConfigStore
     from hydra.errors import HydraException
@@ -71,6 +78,58 @@ def _sorted_out(overrides: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
         else:
             words.append(word)
     return words, named
+
+
+def read_file(path: Path) -> tuple[list[str], dict[str, Any]]:
+    """Reads a configuration: a run folder's `config.yaml`, or a few keys written by hand.
+
+    Returns:
+        Choices of groups and presets as `key=value` words (`schedule: linear`), and dotted keys with their values.
+
+    Raises:
+        ConfigError: When it cannot be read or holds a key that is unknown.
+    """
+    from omegaconf import OmegaConf
+
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(path.expanduser()), resolve=True)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except Exception as error:  # YAML and OmegaConf raise many unrelated types for a file that is not ours
+        raise ConfigError(f"{path} cannot be read: {(str(error).splitlines() or [type(error).__name__])[0]}") from error
+    if not isinstance(content, Mapping):
+        raise ConfigError(f"{path} holds no keys")
+    choices, leaves = [], dict[str, Any]()
+    for name, part in ((str(name), part) for name, part in content.items()):
+        if name in GROUPS and isinstance(part, str):
+            choices.append(f"{name}={part}")
+        elif isinstance(part, Mapping) and name != "versions":
+            leaves.update({f"{name}.{leaf}": value for leaf, value in part.items()})
+        elif name != "versions":
+            leaves[name] = part
+    for key in leaves:
+        if key not in keys():
+            raise ConfigError(f"{path}: {_unknown_key(key)}")
+    return choices, leaves
+
+
+def set_by(word: str) -> list[str]:
+    """The keys that a `key=value` word sets: of a group or a preset, those of its file."""
+    from omegaconf import OmegaConf
+
+    key, _, value = word.partition("=")
+    if key not in GROUPS:
+        return [key]
+    if not group_file(key, value).exists():
+        return ["model.name"]
+    content = OmegaConf.load(group_file(key, value))
+    # A preset's keys begin at the root, a group's in its section.
+    parts = dict(content) if key == "preset" else {key: content}
+    return [f"{name}.{leaf}" if leaf else str(name) for name, part in parts.items() for leaf in _leaves(part)]
+
+
+def _leaves(part: Any) -> list[str]:
+    return [str(leaf) for leaf in part] if isinstance(part, Mapping) else [""]
 
 
 def _readable(word: str) -> bool:

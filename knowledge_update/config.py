@@ -47,17 +47,19 @@ def _is_encoding(name: str) -> bool:
 
 @dataclass
 class ModelConfig:
-    """The base model."""
+    """The base model; `bits` is 4 or 8 where its weights are to be quantised."""
 
     name: str = "smollm2-135m"
     dtype: str = "auto"
     device: str = "auto"
+    bits: int | None = None
     local_files_only: bool = False
 
     def __post_init__(self) -> None:
         dtypes = ("auto", "float32", "bfloat16", "float16")
         _check(self.dtype in dtypes, "model.dtype", self.dtype, f"one of {', '.join(dtypes)}")
         _check(bool(re.match(r"auto|cpu|cuda", self.device)), "model.device", self.device, "auto, cpu or cuda")
+        _check(self.bits in (None, 4, 8), "model.bits", self.bits, "4, 8, or null for weights as they are")
 
 
 @dataclass
@@ -192,20 +194,36 @@ class WriterConfig(ChatModelConfig):
 
 @dataclass
 class AdapterConfig:
-    """What is trained: LoRA on every linear map of the upper layers, α = 2 r, no dropout."""
+    """What is trained: `lora`, an adapter on every linear map (α = 2 r, no dropout), or `full`, the model itself.
+
+    With LoRA it is the upper third of the layers, of the model itself all, unless `upper_share` says otherwise.
+    `start_from` is the folder of an adapter that is trained on.
+    """
 
     name: str = "lora"
     rank: int = 64
     alpha: int | None = None
     dropout: float = 0.0
     targets: str = "all-linear"
-    upper_share: float = 1 / 3
+    upper_share: float | None = None
+    rslora: bool = False
+    dora: bool = False
+    start_from: str | None = None
 
     def __post_init__(self) -> None:
-        _check(self.name == "lora", "adapter.name", self.name, "this version has the adapter 'lora'")
+        _check(self.name in ("lora", "full"), "adapter.name", self.name, "lora or full")
         _check(self.rank >= 1, "adapter.rank", self.rank, "at least 1")
         _check(0 <= self.dropout < 1, "adapter.dropout", self.dropout, "a share from 0 to below 1")
-        _check(0 < self.upper_share <= 1, "adapter.upper_share", self.upper_share, "a share above 0 and up to 1")
+        _check(0 < self.share <= 1, "adapter.upper_share", self.upper_share, "a share above 0 and up to 1")
+        whole = self.name == "lora" or self.start_from is None
+        _check(whole, "adapter.start_from", self.start_from, "for adapter=lora; a whole model is named by model=")
+
+    @property
+    def share(self) -> float:
+        """The share of the layers, from the last one down, that is trained."""
+        if self.upper_share is not None:
+            return self.upper_share
+        return 1 / 3 if self.name == "lora" else 1.0
 
 
 @dataclass
@@ -258,6 +276,8 @@ class TrainingConfig:
     replay_weight: float = 2.0
     replay_pull: float = 1.5
     balance: float = 0.5
+    # What layers put out is computed again for the gradient: less memory, about a quarter more time.
+    gradient_checkpointing: bool = False
     checkpoint_seconds: float = 60.0
     log_steps: int = 10
     # Rows that are not trained: their loss, after so many steps or after each pass.
@@ -338,3 +358,5 @@ class Config:
 
     def __post_init__(self) -> None:
         _check_span(self.budget, "budget")
+        whole = self.adapter.name == "lora" or self.model.bits is None
+        _check(whole, "model.bits", self.model.bits, "quantised weights cannot be trained themselves: say adapter=lora")

@@ -3,8 +3,8 @@
 A flag is accepted with `-` and `_` alike, as `--flag value` or `--flag=value`; a boolean also bare.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
@@ -20,13 +20,19 @@ class Flag:
         name: As it is described, with underscores.
         verbs: The verbs that take it.
         key: The dotted key it sets.
-        parse: From its text to the key's value; `boolean` may stand bare.
+        parse: From its text to the key's value.
+        bare: Whether it may stand without a value, which is true then.
+        yields: Whether another option of the same key wins: `--model` names a kind of model, `--ckpt_path` its weights.
+        implied: Keys with their values that it sets besides, unless another option does.
     """
 
     name: str
     verbs: tuple[str, ...]
     key: str
     parse: Callable[[str], Any] = str
+    bare: bool = False
+    yields: bool = False
+    implied: Mapping[str, Any] = field(default_factory=dict)
 
 
 def boolean(text: str) -> bool:
@@ -47,13 +53,9 @@ def _backend(text: str) -> str:
     return text
 
 
-def _only(wanted: bool) -> Callable[[str], Any]:
-    def parse(text: str) -> str:
-        if boolean(text) is not wanted:
-            raise ValueError(f"this version has only {wanted}")
-        return "lora"
-
-    return parse
+def _switch(on: Any, off: Any) -> Callable[[str], Any]:
+    """What parses a boolean to one of two values."""
+    return lambda text: on if boolean(text) else off
 
 
 _MODEL = ("run", "collect", "train", "infer")
@@ -71,9 +73,13 @@ FLAGS: tuple[Flag, ...] = (
     Flag("save_dir", ("run", "collect"), "pairs_jsonl"),
     Flag("json_save_dir", ("run", "collect"), "pairs_json"),
     Flag("model_name_or_path", _MODEL, "model.name"),
+    Flag("model", _TRAIN, "model.name", yields=True),
     Flag("base_model", _TRAIN, "model.name"),
     Flag("ckpt_path", _TRAIN, "model.name"),
-    Flag("local_files_only", _MODEL, "model.local_files_only", boolean),
+    Flag("local_files_only", _MODEL, "model.local_files_only", boolean, bare=True),
+    # Quantised weights cannot be trained themselves.
+    Flag("use_quant", _TRAIN, "model.bits", _switch(4, None), bare=True, implied={"adapter.name": "lora"}),
+    Flag("use_8bit", _TRAIN, "model.bits", _switch(8, None), bare=True, implied={"adapter.name": "lora"}),
     Flag("seed", ("run", "collect", "train"), "seed", int),
     Flag("num_train_epochs", _TRAIN, "training.epochs", float),
     Flag("per_device_train_batch_size", _TRAIN, "training.batch_rows", int),
@@ -87,10 +93,13 @@ FLAGS: tuple[Flag, ...] = (
     Flag("lr_scheduler_type", _TRAIN, "schedule.name"),
     Flag("warmup_proportion", _TRAIN, "schedule.warmup", float),
     Flag("warmup_ratio", _TRAIN, "schedule.warmup", float),
-    Flag("use_lora", _TRAIN, "adapter.name", _only(True)),
+    Flag("use_lora", _TRAIN, "adapter.name", _switch("lora", "full"), bare=True),
     Flag("lora_r", _TRAIN, "adapter.rank", int),
     Flag("lora_alpha", _TRAIN, "adapter.alpha", int),
     Flag("lora_dropout", _TRAIN, "adapter.dropout", float),
+    Flag("use_rslora", _TRAIN, "adapter.rslora", boolean, bare=True),
+    Flag("use_dora", _TRAIN, "adapter.dora", boolean, bare=True),
+    Flag("gradient_checkpointing", _TRAIN, "training.gradient_checkpointing", boolean, bare=True),
     Flag("max_new_tokens", ("run", "infer"), "inference.max_new_tokens", int),
 )
 
@@ -107,26 +116,48 @@ def apply(verb: str, words: Sequence[str], own: Iterable[str]) -> tuple[list[str
         The other arguments, and dotted keys with their values.
 
     Raises:
-        ConfigError: For an option nobody knows, with the nearest known one, and for a value that does not parse.
+        ConfigError: For an option nobody knows, with the nearest known one, for a value that does not parse, and for
+            two options that say different things of one key.
     """
     known = {flag.name: flag for flag in FLAGS if verb in flag.verbs}
     own_names = {_plain(name) for name in own}
     left: list[str] = []
     values: dict[str, Any] = {}
+    implied: dict[str, Any] = {}
+    said: dict[str, Flag] = {}
     queue = list(words)
     while queue:
         word = queue.pop(0)
         name, sign, value = word.partition("=")
         if word == "--":
-            return [*left, word, *queue], values
+            left += [word, *queue]
+            break
         if not word.startswith("--") or _plain(name) in own_names:
             left.append(name.replace("_", "-") + sign + value if word.startswith("--") else word)
         elif _plain(name) in known:
             flag = known[_plain(name)]
-            values[flag.key] = _value(flag, name, value if sign else None, queue)
+            given = _value(flag, name, value if sign else None, queue)
+            if _wins(flag, given, said.get(flag.key), values):
+                values[flag.key], said[flag.key] = given, flag
+                implied |= flag.implied if given is not None else {}
         else:
             raise ConfigError(_unknown(verb, name, [*known, *own_names]))
-    return left, values
+    return left, {**implied, **values}
+
+
+def _wins(flag: Flag, given: Any, other: Flag | None, values: Mapping[str, Any]) -> bool:
+    """Whether an option's value is taken, beside one that set the same key before it.
+
+    Raises:
+        ConfigError: When the two say different things.
+    """
+    if other is None or other.name == flag.name or other.yields or values[flag.key] is None:
+        return True
+    if flag.yields or given is None:
+        return False
+    if given != values[flag.key]:
+        raise ConfigError(f"--{other.name} and --{flag.name} set {flag.key} to different values; give one of them")
+    return True
 
 
 def _plain(name: str) -> str:
@@ -135,7 +166,7 @@ def _plain(name: str) -> str:
 
 def _value(flag: Flag, name: str, given: str | None, queue: list[str]) -> Any:
     bare = given is None and (not queue or queue[0].startswith("--"))
-    if (given is None and flag.parse is boolean) or (flag.name == "use_lora" and given is None):
+    if given is None and flag.bare:
         bare = not queue or queue[0].lower() not in ("true", "false", "1", "0", "yes", "no")
         given = "true" if bare else queue.pop(0)
     elif bare:

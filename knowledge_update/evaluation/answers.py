@@ -7,13 +7,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from knowledge_update.adapters import is_adapter, load_updated
 from knowledge_update.config import Config
 from knowledge_update.display import log, progress
 from knowledge_update.errors import RunFolderError
 from knowledge_update.evaluation.retrieval import Retriever
 from knowledge_update.inference import Generator, Prompt
 from knowledge_update.ledger import Ledger
-from knowledge_update.models import identity, load_adapter, load_model, load_tokenizer, precision, resolve
+from knowledge_update.models import identity, load_model, load_tokenizer, precision, resolve
 from knowledge_update.run_folder import (
     Row,
     RunFolder,
@@ -57,8 +58,8 @@ def run(config: Config, folder: RunFolder) -> Answered:
 
     asker = _Asker(config, folder)
     of_base = _ask_base(asker, exam)
-    updated = load_adapter(asker.model, folder.adapter)
-    if asker.model.dtype == torch.float32:
+    updated = load_updated(asker.model, folder.adapter, asker.chosen)
+    if is_adapter(folder.adapter) and asker.chosen.dtype == torch.float32 and not config.model.bits:
         # Exact to the last bits in fp32, and a third fewer products a token.
         updated.merge_adapter()
     closed = [*exam.questions, *exam.general]
@@ -132,7 +133,8 @@ class _Asker:
         self.config, self.folder = config, folder
         self.base = resolve(config.model.name, local_files_only=config.model.local_files_only)
         self.template = ChatTemplate(load_tokenizer(self.base))
-        self.model = load_model(self.base, precision(config.model.dtype, config.model.device))
+        self.chosen = precision(config.model.dtype, config.model.device)
+        self.model = load_model(self.base, self.chosen, config.model.bits)
 
     def closed(self, row: Row) -> Prompt:
         return Prompt(row["id"], tuple(self.template.question(row["question"])))
@@ -164,6 +166,7 @@ class _Asker:
     def _forget_others(self, path: Path, prompts: list[Prompt], adapter: str) -> None:
         """Removes answers that another model gave, or to other prompts; notes whose answers stand there from now on."""
         digest = hashlib.sha256(json.dumps([identity(self.base), adapter, asdict(self.config.inference)]).encode())
+        digest.update(str(self.config.model.bits or "").encode())
         for prompt in sorted(prompts, key=lambda prompt: prompt.id):
             digest.update(f"{prompt.id} {prompt.ids}".encode())
         key, note = digest.hexdigest()[:16], path.with_suffix(".key.json")
@@ -217,6 +220,11 @@ class _OpenBook:
         return self.retriever.best(row["question"], own or None)
 
 
-def _hash(adapter: Path) -> str:
-    with (adapter / "adapter_model.safetensors").open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+def _hash(trained: Path) -> str:
+    """Tells what was trained from all else: a hash of its weights."""
+    digest = hashlib.sha256()
+    for weights in sorted(trained.glob("*.safetensors")):
+        with weights.open("rb") as file:
+            while part := file.read(1 << 20):
+                digest.update(part)
+    return digest.hexdigest()[:16]

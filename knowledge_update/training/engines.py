@@ -5,6 +5,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from knowledge_update.training.dropout import drawn_for
+from knowledge_update.training.methods import base_of
 from knowledge_update.training.objective import Hidden, loss_of, packs
 from knowledge_update.training.rows import Encoded
 from knowledge_update.workers import Workers, workers
@@ -35,7 +37,7 @@ class Engine(Protocol):
 
     def __exit__(self, *error: Any) -> None: ...
 
-    def gradients(self, rows: Sequence[Encoded]) -> Done:
+    def gradients(self, rows: Sequence[Encoded], step: int) -> Done:
         """Gives every trained parameter the gradient of the mean loss over the rows of all processes."""
 
     def clip(self, norm: float) -> None:
@@ -49,7 +51,7 @@ class OneProcess:
     """The engine of one process: on a CPU, threads of one core each take their share of a batch.
 
     Args:
-        model: The PEFT model; only what requires gradients changes.
+        model: As `methods.attach` gives it; only what requires gradients changes.
         parameters: What is trained.
         prefix: The ids that stand before rows marked as sharing them.
         hidden: What the lower layers put out for the rows, where that is known.
@@ -58,7 +60,7 @@ class OneProcess:
     def __init__(
         self, model: Any, parameters: Sequence[Any], prefix: tuple[int, ...], hidden: Hidden | None = None
     ) -> None:
-        self.base = model.get_base_model()
+        self.base = base_of(model)
         self.parameters, self.prefix, self.hidden = parameters, prefix, hidden
         self._hands: Workers
         self._open = ExitStack()
@@ -70,9 +72,10 @@ class OneProcess:
     def __exit__(self, *error: Any) -> None:
         self._open.close()
 
-    def gradients(self, rows: Sequence[Encoded]) -> Done:
+    def gradients(self, rows: Sequence[Encoded], step: int) -> Done:
         """Gives every trained parameter the gradient of the mean loss over the rows."""
-        started = [self._hands.start(self._part, part) for part in shares(rows, self._hands.count)]
+        parts_of = shares(rows, self._hands.count)
+        started = [self._hands.start(self._part, part, (step, index)) for index, part in enumerate(parts_of)]
         parts = [future.result() for future in started]
         return Done(self._joined(parts), sum(part.tokens for part in parts))
 
@@ -86,14 +89,15 @@ class OneProcess:
         """The value: there is nobody to agree with."""
         return value
 
-    def _part(self, rows: Sequence[Encoded]) -> Part:
+    def _part(self, rows: Sequence[Encoded], place: tuple[int, int]) -> Part:
         import torch
 
         loss, counted, tokens = 0.0, 0.0, 0
         total: tuple[Any, ...] = ()
-        for pack in packs(rows, self.prefix, self.base.dtype, self.hidden):
-            own = loss_of(self.base, pack)
-            gradients = torch.autograd.grad(own, self.parameters)
+        for index, pack in enumerate(packs(rows, self.prefix, self.base.dtype, self.hidden)):
+            with drawn_for(*place, index):
+                own = loss_of(self.base, pack)
+                gradients = torch.autograd.grad(own, self.parameters)
             if total:
                 torch._foreach_add_(total, gradients)
             else:

@@ -62,7 +62,7 @@ def train(
             rate = config.optimizer.learning_rate * factor(config.schedule, done)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            came = engine.gradients(rows)
+            came = engine.gradients(rows, number)
             if not math.isfinite(came.loss):
                 raise WorkError(
                     f"the loss became {came.loss} at step {number + 1}: try a lower optimizer.learning_rate"

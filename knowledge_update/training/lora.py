@@ -67,7 +67,8 @@ def fuse(model: Any) -> int:
 
 def _plain(layer: Any) -> bool:
     names = layer.active_adapters
-    if len(names) != 1 or layer.use_dora.get(names[0]) or type(layer.base_layer) is not torch.nn.Linear:
+    # A variant is DoRA and whatever else computes more than the two products.
+    if len(names) != 1 or names[0] in layer.lora_variant or type(layer.base_layer) is not torch.nn.Linear:
         return False
     dropout = layer.lora_dropout[names[0]]
     return isinstance(dropout, torch.nn.Identity) and layer.lora_A[names[0]].bias is None

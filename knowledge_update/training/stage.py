@@ -13,11 +13,11 @@ from typing import Any
 
 from knowledge_update.config import Config, TrainingConfig
 from knowledge_update.display import log
-from knowledge_update.errors import DocumentError, WorkError
+from knowledge_update.errors import DocumentError
 from knowledge_update.models import identity, load_model, load_tokenizer, precision, resolve
 from knowledge_update.run_folder import RunFolder, digest, read_json, read_rows, whole_folder, write_json
 from knowledge_update.templates import ChatTemplate
-from knowledge_update.training import adapters, checkpoints
+from knowledge_update.training import checkpoints, methods
 from knowledge_update.training.batching import Streams, endless, plan, steps_an_epoch
 from knowledge_update.training.engines import OneProcess
 from knowledge_update.training.loop import train
@@ -33,7 +33,7 @@ from knowledge_update.training.validation import mean_loss
 # What is written down on the way, not what is trained.
 _HOW = (
     "checkpoint_seconds", "log_steps", "validation_steps", "validate_each_epoch", "save_steps", "save_each_epoch",
-    "save_limit",
+    "save_limit", "gradient_checkpointing",
 )  # fmt: skip
 
 
@@ -68,7 +68,7 @@ def run(config: Config, folder: RunFolder) -> Trained:
     chosen = precision(config.model.dtype, config.model.device)
     log.info("computing in %s", chosen.reason)
     template = ChatTemplate(load_tokenizer(base))
-    model = load_model(base, chosen)
+    model = load_model(base, chosen, config.model.bits)
     encoder = Encoder(template)
     replay = encoder.encode_all(replayed(model, template, config, folder, {row["language"] for row in rows}))
     questions = encoder.encode_all(row for row in rows if "text" not in row)
@@ -92,9 +92,12 @@ def _aside(config: Config, folder: RunFolder, encoder: Encoder) -> list[Encoded]
 
 
 def _trunk(model: Any, rows: list[Encoded], encoder: Encoder, config: Config) -> Trunk | None:
-    below, layers = adapters.untrained_layers(model, config.adapter), model.config.num_hidden_layers
+    below, layers = methods.untrained_layers(model, config.adapter), methods.layers_of(model)
     trained = "all layers" if not below else f"the upper {layers - below} of {layers} layers"
-    log.info("training %s (adapter.upper_share=%.2f)", trained, config.adapter.upper_share)
+    log.info("training %s (adapter.upper_share=%.2f)", trained, config.adapter.share)
+    if below and config.model.bits == 8 and model.device.type != "cpu":
+        log.info("in 8 bits on a GPU a row's states depend on its neighbours: the lower layers are computed anew")
+        return None
     return trunk_of(model, below, rows, encoder.prefix)
 
 
@@ -112,8 +115,8 @@ def _train(
     settings = config.training
     batches = plan(streams, settings, config.seed)
     an_epoch = steps_an_epoch(streams, settings, len(batches))
-    wrapped = adapters.attach(model, config.adapter, config.seed)
-    tensors = adapters.trainable(wrapped)
+    wrapped = methods.attach(model, config.adapter, config.seed, checkpointing=settings.gradient_checkpointing)
+    tensors = methods.trainable(wrapped)
     optimizer = optimizer_for(config.optimizer, tensors.values())
     before = checkpoints.load(folder.checkpoint, key, tensors, optimizer)
     state = before or checkpoints.Progress(key, 0, [], 0.0)
@@ -133,7 +136,7 @@ def _train(
     with recorder, trunk.upper() if trunk else nullcontext():
         train(wrapped, optimizer, ordered, engine, pace, config, start=state.step, after=recorder.after)
     if settings.keep_best and snapshots.best.exists():
-        adapters.restore(wrapped, snapshots.best)
+        methods.restore(wrapped, snapshots.best)
         log.info("the best by validation is kept, not the last (training.keep_best)")
     result = Trained(recorder.step, recorder.rows, recorder.last_loss, round(recorder.seconds, 1))
     _save(wrapped, template, config, folder, key, result, recorder.losses)
@@ -143,7 +146,7 @@ def _train(
 
 def _write(model: Any, template: ChatTemplate, path: Path) -> None:
     """Writes what is trained, with what is needed to use it."""
-    model.save_pretrained(str(path))
+    methods.save(model, path)
     template.tokenizer.save_pretrained(str(path))
 
 
@@ -163,23 +166,19 @@ def _save(
     result: Trained,
     losses: list[float],
 ) -> None:
-    """Writes the adapter with all that is needed to use it, and checks that what was written is what was trained."""
+    """Writes what was trained with all that is needed to use it."""
     import numpy as np
-    import torch
-    from safetensors.torch import load_file
 
     folder.losses.parent.mkdir(exist_ok=True)
     np.save(folder.losses, np.array(losses, dtype=np.float64))
-    with whole_folder(folder.adapter) as partial:
-        _write(model, template, partial)
+    with whole_folder(folder.adapter) as unfinished:
+        _write(model, template, unfinished)
         arguments = {"key": key, "result": asdict(result), "model": config.model.name, "seed": config.seed}
-        arguments["dataset"] = digest(folder.dataset("train"))
-        write_json(partial / folder.training_arguments.name, {**arguments, "settings": asdict(config)})
-        written = load_file(partial / "adapter_model.safetensors")
-        for name, tensor in adapters.trainable(model).items():
-            stored = written.get(name.replace(".default.", "."))
-            if stored is None or not torch.equal(stored, tensor.detach().cpu()):
-                raise WorkError(f"the saved adapter differs from the trained one in {name}")
+        arguments |= {
+            "base": identity(methods.base_of(model).config._name_or_path),
+            "dataset": digest(folder.dataset("train")),
+        }
+        write_json(unfinished / folder.training_arguments.name, {**arguments, "settings": asdict(config)})
     checkpoints.remove(folder.checkpoint)
 
 
@@ -192,13 +191,16 @@ def _finished(folder: RunFolder, key: str) -> Trained | None:
 
 def _key(config: Config, folder: RunFolder, base: str) -> str:
     """What a training depends on; an adapter or checkpoint of another key is not this training's."""
-    digest = hashlib.sha256(folder.dataset("train").read_bytes())
+    found = hashlib.sha256(folder.dataset("train").read_bytes())
     sections = (config.adapter, config.optimizer, config.schedule, config.training)
     settings = {type(section).__name__: asdict(section) for section in sections}
-    for name in _HOW:
-        del settings["TrainingConfig"][name]
-    digest.update(json.dumps([settings, config.seed, identity(base), config.model.dtype], sort_keys=True).encode())
-    return digest.hexdigest()[:16]
+    for how in _HOW:
+        del settings["TrainingConfig"][how]
+    model = [identity(base), config.model.dtype, config.model.bits]
+    if config.adapter.start_from:
+        model.append(digest(Path(config.adapter.start_from).expanduser() / "adapter_model.safetensors"))
+    found.update(json.dumps([settings, config.seed, *model], sort_keys=True).encode())
+    return found.hexdigest()[:16]
 
 
 def _streams(

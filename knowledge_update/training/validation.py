@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from knowledge_update.training.methods import base_of
 from knowledge_update.training.objective import Hidden, loss_of, packs
 from knowledge_update.training.rows import Encoded
 
@@ -13,12 +14,12 @@ def mean_loss(model: Any, rows: Sequence[Encoded], prefix: tuple[int, ...], hidd
     """The mean loss over the labels of rows, weighed as in training.
 
     Args:
-        model: The PEFT model, in training; it is again afterwards.
+        model: As `methods.attach` gives it, in training; it is again afterwards.
         rows: The rows.
         prefix: The ids that stand before rows marked as sharing them.
         hidden: What the lower layers put out for the rows, where that is known.
     """
-    base = model.get_base_model()
+    base = base_of(model)
     loss = counted = 0.0
     model.eval()
     try:

@@ -9,7 +9,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from knowledge_update.config import AdapterConfig
-from knowledge_update.training import adapters
+from knowledge_update.training import methods
 from knowledge_update.training.lora import fuse
 from knowledge_update.training.objective import loss_of, packs
 from knowledge_update.training.replay import with_opinions
@@ -92,14 +92,14 @@ def test_the_fused_layer_is_pefts(model: Any, encoder: Encoder, rows: list[Encod
     for wrapped in (plain, fused):
         for pack in packs(rows, encoder.prefix, torch.float32):
             loss_of(wrapped.get_base_model(), pack).backward()
-        found.append({name: tensor.grad for name, tensor in adapters.trainable(wrapped).items()})
+        found.append({name: tensor.grad for name, tensor in methods.trainable(wrapped).items()})
     for name, gradient in found[0].items():
         torch.testing.assert_close(gradient, found[1][name], rtol=1e-4, atol=1e-6, msg=name)
 
 
 def test_every_linear_layer_but_the_head_is_adapted(model: Any) -> None:
-    wrapped = adapters.attach(model, AdapterConfig(rank=2), seed=0)
-    adapted = {name.split(".lora_")[0].rsplit(".", 1)[1] for name in adapters.trainable(wrapped)}
+    wrapped = methods.attach(model, AdapterConfig(rank=2), seed=0)
+    adapted = {name.split(".lora_")[0].rsplit(".", 1)[1] for name in methods.trainable(wrapped)}
     assert adapted == {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
 
 

@@ -7,7 +7,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from knowledge_update.config import AdapterConfig
-from knowledge_update.training import adapters, trunk
+from knowledge_update.training import methods, trunk
 from knowledge_update.training.objective import loss_of, packs
 from knowledge_update.training.rows import Encoded, Encoder
 from knowledge_update.training.trunk import trunk_of
@@ -22,11 +22,11 @@ def gradients(wrapped: Any, names: dict[str, torch.Tensor], work: list[Any]) -> 
 
 def test_gradients_are_those_of_the_whole_model(model: Any, encoder: Encoder, rows: list[Encoded]) -> None:
     config = AdapterConfig(rank=2, upper_share=0.5)
-    assert adapters.untrained_layers(model, config) == 1
+    assert methods.untrained_layers(model, config) == 1
     known = trunk_of(model, 1, rows, encoder.prefix)
     assert known is not None
-    wrapped = adapters.attach(model, config, seed=1)
-    names = adapters.trainable(wrapped)
+    wrapped = methods.attach(model, config, seed=1)
+    names = methods.trainable(wrapped)
     assert names and all(".layers.1." in name for name in names)
     for name, tensor in names.items():
         if "lora_B" in name:
@@ -44,7 +44,7 @@ def test_gradients_are_those_of_the_whole_model(model: Any, encoder: Encoder, ro
 
 
 def test_a_training_of_all_layers_has_no_trunk(model: Any, encoder: Encoder, rows: list[Encoded]) -> None:
-    assert adapters.untrained_layers(model, AdapterConfig(upper_share=1.0)) == 0
+    assert methods.untrained_layers(model, AdapterConfig(upper_share=1.0)) == 0
     assert trunk_of(model, 0, rows, encoder.prefix) is None
 
 
@@ -72,6 +72,6 @@ def test_a_model_of_another_layout_trains_its_upper_layers_uncut(encoder: Encode
     sizes = {"n_embd": 32, "n_layer": 4, "n_head": 4, "vocab_size": len(encoder.template.tokenizer)}
     model = GPT2LMHeadModel(GPT2Config(**sizes))
     config = AdapterConfig(rank=2, upper_share=0.5)
-    assert trunk_of(model, adapters.untrained_layers(model, config), rows, encoder.prefix) is None
-    names = adapters.trainable(adapters.attach(model, config, seed=1))
+    assert trunk_of(model, methods.untrained_layers(model, config), rows, encoder.prefix) is None
+    names = methods.trainable(methods.attach(model, config, seed=1))
     assert {name.split(".h.")[1].split(".")[0] for name in names} == {"2", "3"}
