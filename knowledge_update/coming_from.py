@@ -5,6 +5,7 @@ What an option sets is looked up in `flags.FLAGS`; the page `docs/coming-from.md
 
 from dataclasses import dataclass
 
+from knowledge_update.credentials import OPTIONS, VARIABLES
 from knowledge_update.flags import FLAGS, Flag
 
 
@@ -84,6 +85,14 @@ NOTES = {
     "model_name_or_path": "the model that is taught; chunks are counted in its tokens",
     "save_dir": "a JSONL file, besides the run folder's `dataset/qa_pairs.jsonl`; a folder takes `qa_pairs.jsonl`",
     "json_save_dir": "a file that holds one JSON array; a folder takes `qa_pairs.json`",
+    "key": "moved there with a warning, and written nowhere",
+    "wandb_key": "moved there with a warning, and written nowhere",
+    "WANDB_KEY": "read as well",
+    "use_wandb": "offline where there is no key or no network",
+    "optimizer": "`adamw`, `adamw_8bit`, `lamb`, `nvlamb`, `sgd`, in any case",
+    "bit_training": "`optimizer.bits=8`: moments of 8 bits",
+    "lr_scheduler": "`cosine`, `linear`, `constant`, `poly`, `warmup` (warm-up, then constant)",
+    "warmup_proportion": "`--warmup_steps` wins where both are given, and a line says so",
     "use_lora": "only `True` so far",
     "lora_alpha": "2 · rank where it is not given",
 }
@@ -129,8 +138,11 @@ def _by_verb(commands: tuple[Command, ...]) -> dict[str, list[str]]:
 
 def _row(name: str, verb: str) -> str:
     flag = _flag(name, verb)
+    variable = {**OPTIONS, **VARIABLES}.get(name) if verb == "train" else None
     shown = name if name.isupper() else f"--{name}"
     note = NOTES.get(name, "") if flag else ""
+    if variable:
+        return f"| `{shown}` | `{variable}` in the environment | {NOTES[name]} |"
     return f"| `{shown}` | {f'`{flag.key}`' if flag else '**not yet**'} | {note} |"
 
 

@@ -3,11 +3,12 @@
 import importlib.metadata
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from dataclasses import fields
 from typing import Any
 
 from knowledge_update import __version__
 from knowledge_update.composition import GROUPS, group_file, keys, literal, load, value_of
-from knowledge_update.config import Config, WriterConfig
+from knowledge_update.config import Config, TrackerConfig, WriterConfig
 from knowledge_update.errors import ConfigError, RunFolderError
 from knowledge_update.run_folder import RunFolder, whole_file
 
@@ -69,7 +70,8 @@ def stored(folder: RunFolder) -> Config:
 
 
 # How fast, through whom and where to, not what comes of it: these may differ from one attempt to the next.
-HOW = WriterConfig.how() | {"writer.ray", "writer.ray_workers", "pairs_jsonl", "pairs_json"}
+TRACKER = frozenset(f"tracker.{part.name}" for part in fields(TrackerConfig))
+HOW = WriterConfig.how() | TRACKER | {"writer.ray", "writer.ray_workers", "pairs_jsonl", "pairs_json"}
 
 
 def _compare(old: Config, new: Config, folder: RunFolder) -> None:

@@ -60,7 +60,7 @@ def train(
     with workers(base.device.type) as hands:
         for number in range(start, len(batches)):
             began = time.perf_counter()
-            rate = config.optimizer.learning_rate * factor(config.schedule, (number + 1) / len(batches))
+            rate = config.optimizer.learning_rate * factor(config.schedule, (number + 1) / len(batches), len(batches))
             for group in optimizer.param_groups:
                 group["lr"] = rate
             parts = _shares(batches[number], hands.count)

@@ -22,10 +22,9 @@ from knowledge_update.run_folder import (
     write_json,
 )
 from knowledge_update.templates import ChatTemplate
-from knowledge_update.training import adapters, checkpoints
+from knowledge_update.training import adapters, checkpoints, optimizers, schedules, trackers
 from knowledge_update.training.batching import Streams, epochs_of, plan
 from knowledge_update.training.loop import Step, train
-from knowledge_update.training.optimizers import optimizer_for
 from knowledge_update.training.replay import replayed, with_opinions
 from knowledge_update.training.rows import Encoded, Encoder, weighed
 from knowledge_update.training.trunk import Trunk, trunk_of
@@ -48,6 +47,8 @@ def run(config: Config, folder: RunFolder) -> Trained:
         DocumentError: When the dataset is empty.
         WorkError: When the training fails or its result cannot be written.
     """
+    optimizers.check(config.optimizer)
+    trackers.check(config.tracker)
     rows = read_rows(folder.require(folder.dataset("train"), f"collect DOCS --out {folder.path}"))
     if not rows:
         raise DocumentError(f"{folder.dataset('train')} holds no rows to train on")
@@ -91,9 +92,10 @@ def _train(
     epochs = f"{epochs_of(streams, config.training):g} passes over {len(streams.taught):,} rows"
     why = "training.epochs" if config.training.epochs else "by their number; training.epochs=N sets it"
     log.info("%s, %d steps (%s)", epochs, len(batches), why)
+    log.info("%s", schedules.described(config.schedule, config.optimizer.learning_rate, len(batches)))
     wrapped = adapters.attach(model, config.adapter, config.seed)
     tensors = adapters.trainable(wrapped)
-    optimizer = optimizer_for(config.optimizer, tensors.values())
+    optimizer = optimizers.optimizer_for(config.optimizer, tensors.values())
     before = checkpoints.load(folder.checkpoint, key, tensors, optimizer)
     state = before or checkpoints.Progress(key, 0, [], 0.0)
     if before:
@@ -103,7 +105,8 @@ def _train(
     recorder = _Recorder(folder, state, tensors, optimizer, config, len(batches))
     prefix = template.shared_prefix()
     upper, hidden = (trunk.upper(), trunk.hidden) if trunk else (nullcontext(), None)
-    with recorder, upper:
+    tracked = trackers.opened(config.tracker, folder.path, _settings(config), state.step)
+    with tracked as recorder.tracker, recorder, upper:
         train(wrapped, optimizer, batches, tuple(prefix), config, hidden=hidden, start=state.step, after=recorder.after)
     result = Trained(len(batches), sum(map(len, batches)), recorder.last_loss, round(recorder.seconds, 1))
     _save(wrapped, template, config, folder, key, result, recorder.losses)
@@ -122,6 +125,7 @@ class _Recorder:
         self.key, self.losses, self.seconds, self.step = state.key, list(state.losses), state.seconds, state.step
         self._saved = time.monotonic()
         self._recent: list[Step] = []
+        self.tracker: trackers.Tracker = trackers.NONE
 
     def __enter__(self) -> "_Recorder":
         self._journal = journal(self.folder.metrics)
@@ -147,7 +151,9 @@ class _Recorder:
         self.step = step.number
         self._recent.append(step)
         if step.number % self.LOG_EVERY == 0 or step.number == self.total:
-            self._append([self._line()])
+            line = self._line()
+            self._append([line])
+            self.tracker.log(step.number, line)
             self._recent = []
         speed = step.tokens / step.seconds
         self._advance(1, note=f"loss {self.last_loss:.2f}, {speed:.0f} tokens/s")
@@ -208,11 +214,16 @@ def _finished(folder: RunFolder, key: str) -> Trained | None:
 def _key(config: Config, folder: RunFolder, base: str) -> str:
     """What a training depends on; an adapter or checkpoint of another key is not this training's."""
     digest = hashlib.sha256(folder.dataset("train").read_bytes())
-    sections = (config.adapter, config.optimizer, config.schedule, config.training)
-    settings = {type(section).__name__: asdict(section) for section in sections}
-    del settings["TrainingConfig"]["checkpoint_seconds"]
-    digest.update(json.dumps([settings, config.seed, identity(base), config.model.dtype], sort_keys=True).encode())
+    settings = _settings(config)
+    del settings["training"]["checkpoint_seconds"]
+    digest.update(json.dumps([settings, identity(base), config.model.dtype], sort_keys=True).encode())
     return digest.hexdigest()[:16]
+
+
+def _settings(config: Config) -> Row:
+    """What says how a training goes."""
+    sections = {name: asdict(getattr(config, name)) for name in ("adapter", "optimizer", "schedule", "training")}
+    return {**sections, "seed": config.seed}
 
 
 def _streams(
