@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from knowledge_update import __version__, flags
+from knowledge_update import __version__, credentials, flags
 from knowledge_update.errors import KnowledgeUpdateError, UserError
 
 app = typer.Typer(
@@ -221,6 +221,7 @@ def main() -> None:
     # Deprecations inside libraries are for us to follow, not for users to read.
     warnings.filterwarnings("ignore", category=FutureWarning)
     display.to_terminal()
+    credentials.put_away()
     # A scheduler that wants its machine back is told what Ctrl-C is told.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -5,6 +5,7 @@ What an option sets is looked up in `flags.FLAGS`; the page `docs/coming-from.md
 
 from dataclasses import dataclass
 
+from knowledge_update.credentials import OPTIONS, VARIABLES
 from knowledge_update.flags import FLAGS, Flag
 
 
@@ -91,6 +92,14 @@ NOTES = {
     "use_quant": "4 bits (NF4, scales quantised too), with LoRA: quantised weights are not trained themselves",
     "use_8bit": "8 bits, with LoRA",
     "conf_path": "a run folder's `config.yaml`, or a few keys of your own; options and `key=value` win over it",
+    "key": "moved there with a warning, and written nowhere",
+    "wandb_key": "moved there with a warning, and written nowhere",
+    "WANDB_KEY": "read as well",
+    "use_wandb": "offline where there is no key or no network",
+    "optimizer": "`adamw`, `adamw_8bit`, `lamb`, `nvlamb`, `sgd`, in any case",
+    "bit_training": "`optimizer.bits=8`: moments of 8 bits",
+    "lr_scheduler": "`cosine`, `linear`, `constant`, `poly`, `warmup` (warm-up, then constant)",
+    "warmup_proportion": "`--warmup_steps` wins where both are given, and a line says so",
     "lora_alpha": "2 · rank where it is not given",
 }
 
@@ -138,9 +147,12 @@ def _by_verb(commands: tuple[Command, ...]) -> dict[str, list[str]]:
 
 def _row(name: str, verb: str) -> str:
     flag = _flag(name, verb)
+    variable = {**OPTIONS, **VARIABLES}.get(name) if verb == "train" else None
     shown = name if name.isupper() else f"--{name}"
     here = flag.key if flag else _OWN.get((verb, name))
-    note = NOTES.get(name, "") if here else ""
+    note = NOTES.get(name, "") if here or variable else ""
+    if variable:
+        return f"| `{shown}` | `{variable}` in the environment | {note} |"
     return f"| `{shown}` | {f'`{here}`' if here else '**not yet**'} | {note} |"
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from knowledge_update.config import Config
 from knowledge_update.errors import ConfigError
 
-GROUPS = ("model", "writer", "adapter", "optimizer", "schedule", "preset")
+GROUPS = ("model", "writer", "adapter", "optimizer", "schedule", "tracker", "preset")
 CONF = Path(__file__).parent / "conf"
 
 
@@ -50,7 +50,7 @@ def load(overrides: Sequence[str] = (), values: Mapping[str, Any] | None = None,
         for key, value in {**named, **(values or {})}.items():
             if key not in keys():
                 raise ConfigError(_unknown_key(key))
-            OmegaConf.update(composed, key, literal(value))
+            OmegaConf.update(composed, key, literal(value), merge=False)
         config = OmegaConf.to_object(composed)
     except ConfigError:
         raise

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field, fields
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from knowledge_update.durations import seconds_of
@@ -34,6 +34,15 @@ def _check_span(text: str | None, key: str) -> None:
     except ValueError as error:
         raise ConfigError(f"{key}={text}: {error}") from error
     _check(seconds > 0, key, text, "more than no time")
+
+
+def _check_own(section: str, target: str | None, arguments: Any) -> None:
+    """Checks the dotted path of a user's own part, and what it is to be given."""
+    path = target is None or bool(re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", target))
+    _check(path, f"{section}._target_", target, "a dotted path, as my_module.my_name")
+    named = arguments is None or (isinstance(arguments, dict) and all(isinstance(name, str) for name in arguments))
+    _check(named, f"{section}.arguments", arguments, "names with their values, as {size: 3}")
+    _check(target is not None or not arguments, f"{section}.arguments", arguments, f"for {section}._target_ alone")
 
 
 def _is_encoding(name: str) -> bool:
@@ -228,7 +237,13 @@ class AdapterConfig:
 
 @dataclass
 class OptimizerConfig:
-    """AdamW with an fp32 master of the adapter."""
+    """What makes steps of gradients; moments in `bits`, weights of 16 bits on an fp32 master.
+
+    `betas`, `eps` are of all but sgd, `momentum` is sgd's, `phi_min` and `phi_max` bound φ in lamb's trust ratio.
+    `_target_` names a user's own optimizer (`torch.optim.RAdam`) in the place of `name`; it takes `arguments`.
+    """
+
+    NAMES: ClassVar[tuple[str, ...]] = ("adamw", "adamw_8bit", "lamb", "nvlamb", "sgd")
 
     name: str = "adamw"
     learning_rate: float = 1.5e-3
@@ -236,24 +251,97 @@ class OptimizerConfig:
     eps: float = 1e-5
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
+    bits: int = 32
+    momentum: float = 0.9
+    phi_min: float = 0.0
+    phi_max: float | None = None
+    _target_: str | None = None
+    arguments: Any = None
 
     def __post_init__(self) -> None:
-        _check(self.name == "adamw", "optimizer.name", self.name, "this version has the optimizer 'adamw'")
+        self.name = self.name.lower()
+        _check(self.name in self.NAMES, "optimizer.name", self.name, f"one of {', '.join(self.NAMES)}")
         _check(self.learning_rate > 0, "optimizer.learning_rate", self.learning_rate, "above 0")
+        betas = list(self.betas)
+        shares = len(betas) == 2 and all(0 <= beta < 1 for beta in betas)
+        _check(shares, "optimizer.betas", betas, "two shares from 0 to below 1")
+        _check(0 <= self.momentum < 1, "optimizer.momentum", self.momentum, "from 0 to below 1")
+        for name in ("eps", "weight_decay", "phi_min"):
+            _check(getattr(self, name) >= 0, f"optimizer.{name}", getattr(self, name), "0 or more")
+        _check(self.max_grad_norm > 0, "optimizer.max_grad_norm", self.max_grad_norm, "above 0")
+        over = self.phi_max is None or self.phi_max > self.phi_min
+        _check(over, "optimizer.phi_max", self.phi_max, "above optimizer.phi_min")
+        _check(self.bits in (8, 32), "optimizer.bits", self.bits, "8 or 32")
+        _check(self.bits == 32 or self.name != "sgd", "optimizer.bits", self.bits, "sgd has no 8-bit states here")
+        fits = self.bits == 32 or self._target_ is None
+        _check(fits, "optimizer.bits", self.bits, "your own optimizer knows its bits itself")
+        _check_own("optimizer", self._target_, self.arguments)
+
+    @property
+    def state_bits(self) -> int:
+        """Bits of a moment."""
+        return 8 if self.name == "adamw_8bit" and self._target_ is None else self.bits
 
 
 @dataclass
 class ScheduleConfig:
-    """The rate over the steps: linear warm-up, then the named decay to the floor."""
+    """The rate over the steps: linear warm-up, then the named decay to the floor, a share of the highest rate.
+
+    `constant` has no warm-up, `warmup` is one and stays constant after it. The warm-up is `warmup_steps`, or the share
+    `warmup` of all steps, or 5 % of them. `_target_` names a user's own function of the share that is done, of all
+    steps, and of `arguments`, in the place of `name`.
+    """
+
+    NAMES: ClassVar[tuple[str, ...]] = ("cosine", "linear", "constant", "poly", "warmup")
 
     name: str = "cosine"
-    warmup: float = 0.05
+    warmup: float | None = None
+    warmup_steps: int | None = None
     floor: float = 0.02
+    power: float = 1.0
+    _target_: str | None = None
+    arguments: Any = None
 
     def __post_init__(self) -> None:
-        names = ("cosine", "linear", "constant")
-        _check(self.name in names, "schedule.name", self.name, f"one of {', '.join(names)}")
-        _check(0 <= self.warmup < 1, "schedule.warmup", self.warmup, "a share of the steps from 0 to below 1")
+        self.name = self.name.lower()
+        _check(self.name in self.NAMES, "schedule.name", self.name, f"one of {', '.join(self.NAMES)}")
+        share = self.warmup is None or 0 <= self.warmup < 1
+        _check(share, "schedule.warmup", self.warmup, "a share of the steps from 0 to below 1")
+        steps = self.warmup_steps is None or self.warmup_steps >= 0
+        _check(steps, "schedule.warmup_steps", self.warmup_steps, "0 or more steps")
+        _check(0 <= self.floor <= 1, "schedule.floor", self.floor, "a share of the highest rate from 0 to 1")
+        _check(self.power > 0, "schedule.power", self.power, "above 0")
+        _check_own("schedule", self._target_, self.arguments)
+
+
+@dataclass
+class TrackerConfig:
+    """Who else is told how a training goes: `none`, or `tensorboard`, `wandb`, `trackio`, several by commas.
+
+    `run` names the run, by the run folder where it is not given; `folder` is where they write, the run folder's
+    `trackers/` where it is not given. `_target_` names a user's own tracker, beside those of `name`.
+    """
+
+    NAMES: ClassVar[tuple[str, ...]] = ("none", "tensorboard", "wandb", "trackio")
+
+    name: str = "none"
+    project: str = "knowledge-update"
+    run: str | None = None
+    folder: str | None = None
+    _target_: str | None = None
+    arguments: Any = None
+
+    def __post_init__(self) -> None:
+        self.name = self.name.lower()
+        known = set(_listed(self.name)) <= set(self.NAMES) and bool(_listed(self.name))
+        _check(known, "tracker.name", self.name, f"of {', '.join(self.NAMES)}")
+        _check(bool(self.project), "tracker.project", self.project, "a name")
+        _check_own("tracker", self._target_, self.arguments)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The libraries of `name`."""
+        return tuple(name for name in dict.fromkeys(_listed(self.name)) if name != "none")
 
 
 @dataclass
@@ -352,6 +440,7 @@ class Config:
     adapter: AdapterConfig = field(default_factory=AdapterConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     inference: InferenceConfig = field(default_factory=InferenceConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

@@ -58,6 +58,14 @@ def _switch(on: Any, off: Any) -> Callable[[str], Any]:
     return lambda text: on if boolean(text) else off
 
 
+def _known_as(**names: str) -> Callable[[str], str]:
+    """Names that transformers has for what is here, in any case."""
+    return lambda text: names.get(text.strip().lower(), text.strip().lower())
+
+
+_OPTIMIZER = _known_as(adamw_torch="adamw", adamw_torch_fused="adamw", adamw_bnb_8bit="adamw_8bit")
+_SCHEDULE = _known_as(polynomial="poly", constant_with_warmup="warmup")
+
 _MODEL = ("run", "collect", "train", "infer")
 _TRAIN = ("run", "train")
 
@@ -85,14 +93,24 @@ FLAGS: tuple[Flag, ...] = (
     Flag("per_device_train_batch_size", _TRAIN, "training.batch_rows", int),
     Flag("per_gpu_train_batch_size", _TRAIN, "training.batch_rows", int),
     Flag("learning_rate", _TRAIN, "optimizer.learning_rate", float),
+    Flag("optimizer", _TRAIN, "optimizer.name", _OPTIMIZER),
+    Flag("optim", _TRAIN, "optimizer.name", _OPTIMIZER),
+    Flag("bit_training", _TRAIN, "optimizer.bits", _switch(8, 32), bare=True),
     Flag("weight_decay", _TRAIN, "optimizer.weight_decay", float),
     Flag("adam_epsilon", _TRAIN, "optimizer.eps", float),
     Flag("adam_betas", _TRAIN, "optimizer.betas", _betas),
     Flag("max_grad_norm", _TRAIN, "optimizer.max_grad_norm", float),
-    Flag("lr_scheduler", _TRAIN, "schedule.name"),
-    Flag("lr_scheduler_type", _TRAIN, "schedule.name"),
+    Flag("lr_scheduler", _TRAIN, "schedule.name", _SCHEDULE),
+    Flag("lr_scheduler_type", _TRAIN, "schedule.name", _SCHEDULE),
     Flag("warmup_proportion", _TRAIN, "schedule.warmup", float),
     Flag("warmup_ratio", _TRAIN, "schedule.warmup", float),
+    Flag("warmup_steps", _TRAIN, "schedule.warmup_steps", int),
+    Flag("use_wandb", _TRAIN, "tracker.name", _switch("wandb", "none"), bare=True),
+    Flag("report_to", _TRAIN, "tracker.name", _known_as(all="tensorboard,wandb,trackio")),
+    Flag("wandb_run_name", _TRAIN, "tracker.run"),
+    Flag("run_name", _TRAIN, "tracker.run"),
+    Flag("wandb_project", _TRAIN, "tracker.project"),
+    Flag("logging_dir", _TRAIN, "tracker.folder"),
     Flag("use_lora", _TRAIN, "adapter.name", _switch("lora", "full"), bare=True),
     Flag("lora_r", _TRAIN, "adapter.rank", int),
     Flag("lora_alpha", _TRAIN, "adapter.alpha", int),
@@ -166,7 +184,7 @@ def _plain(name: str) -> str:
 
 def _value(flag: Flag, name: str, given: str | None, queue: list[str]) -> Any:
     bare = given is None and (not queue or queue[0].startswith("--"))
-    if given is None and flag.bare:
+    if given is None and (flag.bare or flag.parse is boolean):
         bare = not queue or queue[0].lower() not in ("true", "false", "1", "0", "yes", "no")
         given = "true" if bare else queue.pop(0)
     elif bare:

@@ -3,12 +3,13 @@
 import importlib.metadata
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from knowledge_update import __version__
 from knowledge_update.composition import keys, literal, load, read_file, set_by, value_of
-from knowledge_update.config import Config, WriterConfig
+from knowledge_update.config import Config, TrackerConfig, WriterConfig
 from knowledge_update.errors import ConfigError, RunFolderError
 from knowledge_update.run_folder import RunFolder, whole_file
 
@@ -70,7 +71,8 @@ def stored(folder: RunFolder) -> Config:
 
 
 # How fast, through whom and where to, not what comes of it: these may differ from one attempt to the next.
-HOW = WriterConfig.how() | {
+TRACKER = frozenset(f"tracker.{part.name}" for part in fields(TrackerConfig))
+HOW = WriterConfig.how() | TRACKER | {
     "writer.ray", "writer.ray_workers", "writer.seconds", "pairs_jsonl", "pairs_json", "budget", "time_left",
 }  # fmt: skip
 # Where a run's documents and questions are.

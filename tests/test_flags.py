@@ -20,6 +20,10 @@ SAMPLES = {
     "per_device_train_batch_size": ("8", 8), "per_gpu_train_batch_size": ("8", 8), "learning_rate": ("1e-4", 1e-4),
     "weight_decay": ("0.1", 0.1), "adam_epsilon": ("1e-6", 1e-6), "adam_betas": ("(0.9, 0.95)", [0.9, 0.95]),
     "max_grad_norm": ("2", 2.0), "lr_scheduler": ("linear", "linear"), "lr_scheduler_type": ("cosine", "cosine"),
+    "optimizer": ("NVLAMB", "nvlamb"), "optim": ("adamw_bnb_8bit", "adamw_8bit"), "bit_training": ("True", 8),
+    "warmup_steps": ("50", 50), "use_wandb": ("True", "wandb"), "report_to": ("wandb,trackio", "wandb,trackio"),
+    "wandb_run_name": ("run-lora", "run-lora"), "run_name": ("a b", "a b"), "wandb_project": ("p", "p"),
+    "logging_dir": ("~/logs (1)", "~/logs (1)"),
     "warmup_proportion": ("0.1", 0.1), "warmup_ratio": ("0.1", 0.1), "use_lora": ("true", "lora"),
     "lora_r": ("4", 4), "lora_alpha": ("8", 8), "lora_dropout": ("0.1", 0.1), "max_new_tokens": ("5", 5),
 }  # fmt: skip
@@ -69,6 +73,27 @@ def test_what_is_no_described_option_is_left_in_its_order() -> None:
 def test_a_boolean_may_stand_bare(words: list[str], left: list[str], value: bool) -> None:
     rest, values = apply("run", words, OWN)
     assert (rest, values["model.local_files_only"]) == (left, value)
+
+
+def test_a_switch_may_stand_bare_and_be_off() -> None:
+    assert apply("train", ["--bit_training", "folder"], OWN) == (["folder"], {"optimizer.bits": 8})
+    assert apply("train", ["--bit_training", "False"], OWN) == ([], {"optimizer.bits": 32})
+    assert apply("train", ["--use_wandb=False"], OWN) == ([], {"tracker.name": "none"})
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "key", "value"),
+    [
+        ("optimizer", "AdamW", "optimizer.name", "adamw"),
+        ("optim", "adamw_torch", "optimizer.name", "adamw"),
+        ("lr_scheduler", "constant_with_warmup", "schedule.name", "warmup"),
+        ("lr_scheduler_type", "Polynomial", "schedule.name", "poly"),
+        ("report_to", "all", "tracker.name", "tensorboard,wandb,trackio"),
+    ],
+)
+def test_names_of_transformers_are_known(option: str, text: str, key: str, value: str) -> None:
+    assert apply("train", [f"--{option}", text], OWN) == ([], {key: value})
+    load([], {key: value})
 
 
 def test_without_lora_the_model_itself_is_trained() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from knowledge_update.run_folder import read_json, whole_folder, write_json
+from knowledge_update.training.optimizer_state import flat, restore
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ def save(path: Path, adapter: dict[str, Any], optimizer: Any, progress: Progress
         save_file(
             {name: tensor.detach().contiguous() for name, tensor in adapter.items()}, folder / "adapter.safetensors"
         )
-        save_file(_flat(optimizer), folder / "optimizer.safetensors")
+        save_file(flat(optimizer), folder / "optimizer.safetensors")
         write_json(folder / "progress.json", vars(progress))
 
 
@@ -46,26 +47,10 @@ def load(path: Path, key: str, adapter: dict[str, Any], optimizer: Any) -> Progr
         return None
     for name, tensor in load_file(path / "adapter.safetensors").items():
         adapter[name].data.copy_(tensor)
-    _restore(optimizer, load_file(path / "optimizer.safetensors"))
+    restore(optimizer, load_file(path / "optimizer.safetensors"))
     return progress
 
 
 def remove(path: Path) -> None:
     """Removes a checkpoint that is no longer needed."""
     shutil.rmtree(path, ignore_errors=True)
-
-
-def _flat(optimizer: Any) -> dict[str, Any]:
-    """An optimizer's state as named tensors: no pickle."""
-    state = optimizer.state_dict()["state"]
-    return {
-        f"{index}.{name}": tensor.contiguous() for index, values in state.items() for name, tensor in values.items()
-    }
-
-
-def _restore(optimizer: Any, flat: dict[str, Any]) -> None:
-    state: dict[int, dict[str, Any]] = {}
-    for key, tensor in flat.items():
-        index, _, name = key.partition(".")
-        state.setdefault(int(index), {})[name] = tensor
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

@@ -1,16 +1,85 @@
 """Optimizers by name."""
 
-from collections.abc import Iterable
+import inspect
+from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from knowledge_update.config import OptimizerConfig
+from knowledge_update.errors import ConfigError
+from knowledge_update.own_code import own
+
+# Their trust ratio is of whole tensors: an engine that lays tensors end to end, or cuts them up, changes what they do.
+BY_TENSOR = frozenset({"lamb", "nvlamb"})
+_FUSED = ("cpu", "cuda", "mps", "xpu")
+
+
+def check(config: OptimizerConfig) -> None:
+    """Says before any work what could not be built.
+
+    Raises:
+        ConfigError: When a library is missing, or the user's own optimizer is not there.
+    """
+    if config._target_:
+        own("optimizer._target_", config._target_)
+    elif config.state_bits == 8 and find_spec("bitsandbytes") is None:
+        what = f"optimizer.name={config.name} with 8-bit states"
+        raise ConfigError(f"{what} needs bitsandbytes: pip install 'knowledge-update[quantised]'")
 
 
 def optimizer_for(config: OptimizerConfig, parameters: Iterable[Any]) -> Any:
-    """AdamW (arXiv 1711.05101); on the adapter's own fp32 weights, so that small updates are not lost."""
+    """The named optimizer over parameters; those of 16 bits are trained on fp32 copies.
+
+    Args:
+        config: Name, rate and the rest.
+        parameters: What is trained.
+
+    Raises:
+        ConfigError: When a library is missing, or the user's own optimizer does not take what is configured.
+    """
     import torch
 
-    return torch.optim.AdamW(
-        parameters, lr=config.learning_rate, betas=(config.betas[0], config.betas[1]), eps=config.eps,
-        weight_decay=config.weight_decay, fused=True,
-    )  # fmt: skip
+    check(config)
+    found = list(parameters)
+    if all(parameter.dtype == torch.float32 for parameter in found):
+        return _build(config, found)
+    from knowledge_update.training.masters import Masters
+
+    return Masters(found, lambda copies: _build(config, copies))
+
+
+def _build(config: OptimizerConfig, parameters: Sequence[Any]) -> Any:
+    import torch
+
+    if config._target_:
+        return _own(config, parameters)
+    rate, decay = config.learning_rate, config.weight_decay
+    if config.name == "sgd":
+        return torch.optim.SGD(parameters, lr=rate, momentum=config.momentum, weight_decay=decay)
+    common: dict[str, Any] = {"lr": rate, "betas": tuple(config.betas), "eps": config.eps, "weight_decay": decay}
+    if config.name in BY_TENSOR:
+        from knowledge_update.training.lamb import Lamb
+
+        phi, nvidias = (config.phi_min, config.phi_max), config.name == "nvlamb"
+        return Lamb(parameters, **common, phi=phi, pre_normalised=nvidias, bits=config.bits)
+    if config.state_bits == 8:
+        import bitsandbytes
+
+        return bitsandbytes.optim.AdamW8bit(parameters, **common)
+    fused = all(parameter.device.type in _FUSED for parameter in parameters)
+    return torch.optim.AdamW(parameters, **common, fused=fused)
+
+
+def _own(config: OptimizerConfig, parameters: Sequence[Any]) -> Any:
+    """The user's own, given those of our settings that it takes under the names that PyTorch gives them."""
+    make = own("optimizer._target_", str(config._target_))
+    settings = {
+        "lr": config.learning_rate, "betas": tuple(config.betas), "eps": config.eps,
+        "weight_decay": config.weight_decay, "momentum": config.momentum,
+    }  # fmt: skip
+    try:
+        takes = inspect.signature(make).parameters
+        given = {name: value for name, value in settings.items() if name in takes}
+        return make(parameters, **{**given, **(config.arguments or {})})
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"optimizer._target_={config._target_}: {error}") from error

@@ -84,6 +84,12 @@ class Pace:
             return 1.0
         return max(0.0, (now - self._began) / (end - self._began))
 
+    def length(self, step: int) -> int:
+        """How many steps there are, as far as can be told after `step` of them."""
+        if math.isfinite(self.steps):
+            return int(self.steps)
+        return max(step + 1, round((step + 1) / max(self._by_time(), 1e-9)))
+
     def took(self, seconds: float) -> None:
         """Takes note of a step: the longest of the recent ones tells which will be the last."""
         self._longest = max(seconds, 0.9 * self._longest)

@@ -15,6 +15,7 @@ from knowledge_update.training import checkpoints
 from knowledge_update.training.loop import Step
 from knowledge_update.training.pace import Clock, Pace
 from knowledge_update.training.snapshots import Snapshots
+from knowledge_update.training.trackers import NONE, Tracker
 
 
 @dataclass
@@ -54,6 +55,7 @@ class Recorder:
                 (config.save_steps, config.save_each_epoch), (config.validation_steps, config.validate_each_epoch)
             )
         )  # fmt: skip
+        self.tracker: Tracker = NONE
         self._saved = time.monotonic()
         self._recent: list[Step] = []
         self._open = ExitStack()
@@ -91,7 +93,7 @@ class Recorder:
         self.clock.note()
         last = step.done >= 1
         if step.number % self.config.log_steps == 0 or last:
-            self._append([self._line()])
+            self._told(self._line())
             self._recent = []
         self._show(step)
         if self.validate and (last or _due(step.number, self.validating)):
@@ -113,9 +115,13 @@ class Recorder:
         self._shown = reached
 
     def _validated(self, loss: float) -> None:
-        self._append([{"step": self.step, "validation_loss": loss}])
+        self._told({"step": self.step, "validation_loss": loss})
         log.info("step %d: validation loss %.4f", self.step, loss)
         self.snapshots.validated(self.step, loss)
+
+    def _told(self, line: Row) -> None:
+        self._append([line])
+        self.tracker.log(self.step, line)
 
     def _keep(self) -> None:
         state = checkpoints.Progress(self.key, self.step, self.losses, self.seconds, self.rows)

@@ -15,13 +15,12 @@ from knowledge_update.config import Config, TrainingConfig
 from knowledge_update.display import log
 from knowledge_update.errors import DocumentError
 from knowledge_update.models import identity, load_model, load_tokenizer, precision, resolve
-from knowledge_update.run_folder import RunFolder, digest, read_json, read_rows, whole_folder, write_json
+from knowledge_update.run_folder import Row, RunFolder, digest, read_json, read_rows, whole_folder, write_json
 from knowledge_update.templates import ChatTemplate
-from knowledge_update.training import checkpoints, methods
+from knowledge_update.training import checkpoints, methods, optimizers, schedules, trackers
 from knowledge_update.training.batching import Streams, endless, plan, steps_an_epoch
 from knowledge_update.training.engines import OneProcess
 from knowledge_update.training.loop import train
-from knowledge_update.training.optimizers import optimizer_for
 from knowledge_update.training.pace import Clock, paced
 from knowledge_update.training.recorder import Recorder
 from knowledge_update.training.replay import replayed, with_opinions
@@ -55,6 +54,8 @@ def run(config: Config, folder: RunFolder) -> Trained:
         WorkError: When the training fails or its result cannot be written.
     """
     began = time.monotonic()
+    optimizers.check(config.optimizer)
+    trackers.check(config.tracker)
     rows = read_rows(folder.require(folder.dataset("train"), f"collect DOCS --out {folder.path}"))
     if not rows:
         raise DocumentError(f"{folder.dataset('train')} holds no rows to train on")
@@ -117,7 +118,7 @@ def _train(
     an_epoch = steps_an_epoch(streams, settings, len(batches))
     wrapped = methods.attach(model, config.adapter, config.seed, checkpointing=settings.gradient_checkpointing)
     tensors = methods.trainable(wrapped)
-    optimizer = optimizer_for(config.optimizer, tensors.values())
+    optimizer = optimizers.optimizer_for(config.optimizer, tensors.values())
     before = checkpoints.load(folder.checkpoint, key, tensors, optimizer)
     state = before or checkpoints.Progress(key, 0, [], 0.0)
     snapshots = Snapshots(folder.snapshots, settings.save_limit, lambda path: _write(wrapped, template, path))
@@ -125,6 +126,7 @@ def _train(
         folder.metrics.unlink(missing_ok=True)
         snapshots.forget()
     pace = paced(batches, streams, config, clock, partial(_tried, wrapped, template, folder))
+    log.info("%s", schedules.described(config.schedule, config.optimizer.learning_rate, len(batches)))
     if before:
         log.info("going on from step %d", before.step)
     hidden = trunk.hidden if trunk else None
@@ -133,7 +135,8 @@ def _train(
     validate = partial(mean_loss, wrapped, aside, prefix, hidden) if aside else None
     recorder = Recorder(folder, state, tensors, optimizer, settings, pace, clock, snapshots, validate, an_epoch)
     ordered = batches if math.isfinite(pace.steps) else endless(streams, settings, config.seed)
-    with recorder, trunk.upper() if trunk else nullcontext():
+    tracked = trackers.opened(config.tracker, folder.path, _settings(config), state.step)
+    with tracked as recorder.tracker, recorder, trunk.upper() if trunk else nullcontext():
         train(wrapped, optimizer, ordered, engine, pace, config, start=state.step, after=recorder.after)
     if settings.keep_best and snapshots.best.exists():
         methods.restore(wrapped, snapshots.best)
@@ -192,15 +195,20 @@ def _finished(folder: RunFolder, key: str) -> Trained | None:
 def _key(config: Config, folder: RunFolder, base: str) -> str:
     """What a training depends on; an adapter or checkpoint of another key is not this training's."""
     found = hashlib.sha256(folder.dataset("train").read_bytes())
-    sections = (config.adapter, config.optimizer, config.schedule, config.training)
-    settings = {type(section).__name__: asdict(section) for section in sections}
+    settings = _settings(config)
     for how in _HOW:
-        del settings["TrainingConfig"][how]
+        del settings["training"][how]
     model = [identity(base), config.model.dtype, config.model.bits]
     if config.adapter.start_from:
         model.append(digest(Path(config.adapter.start_from).expanduser() / "adapter_model.safetensors"))
-    found.update(json.dumps([settings, config.seed, *model], sort_keys=True).encode())
+    found.update(json.dumps([settings, *model], sort_keys=True).encode())
     return found.hexdigest()[:16]
+
+
+def _settings(config: Config) -> Row:
+    """What says how a training goes."""
+    sections = {name: asdict(getattr(config, name)) for name in ("adapter", "optimizer", "schedule", "training")}
+    return {**sections, "seed": config.seed}
 
 
 def _streams(

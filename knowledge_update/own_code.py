@@ -1,0 +1,35 @@
+"""A user's own part, named by its dotted path under a key `_target_`: found, and told in a line when it is not."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from knowledge_update.errors import ConfigError
+
+
+@cache
+def own(key: str, path: str) -> Callable[..., Any]:
+    """The function or class at a dotted path, as Hydra finds it.
+
+    Args:
+        key: The dotted key it stands under, for messages.
+        path: `module.name`; the module is looked for in this folder too.
+
+    Raises:
+        ConfigError: When it is not there, or cannot be called.
+    """
+    import sys
+
+    from hydra.utils import get_object
+
+    # `python -m` and scripts look in the folder they are called from; an installed command does not.
+    if "" not in sys.path:
+        sys.path.append("")
+    try:
+        found = get_object(path)
+    except Exception as error:  # a user's module may raise anything
+        cause = error.__cause__ or error
+        raise ConfigError(f"{key}={path}: {(str(cause).splitlines() or [type(cause).__name__])[0]}") from error
+    if not callable(found):
+        raise ConfigError(f"{key}={path}: a function or a class, it is a {type(found).__name__}")
+    return found  # type: ignore[no-any-return]
