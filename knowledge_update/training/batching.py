@@ -5,6 +5,10 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from knowledge_update.config import TrainingConfig
 from knowledge_update.training.rows import Encoded
@@ -27,12 +31,51 @@ class Streams:
         """What an epoch is counted in: the questions, or the texts where there are none."""
         return self.questions or self.texts
 
+    @property
+    def extra(self) -> Sequence[Encoded]:
+        """What is drawn beside it: the texts, where they are not what is taught."""
+        return self.texts if self.questions else ()
+
 
 def epochs_of(streams: Streams, config: TrainingConfig) -> float:
     """How often every question is asked: as configured, or by how many there are."""
     if config.epochs is not None:
         return config.epochs
     return round(min(MOST_EPOCHS, EPOCHS * math.sqrt(max(1.0, ENOUGH_ROWS / len(streams.taught)))), 1)
+
+
+class Plan(Sequence[list[Encoded]]):
+    """The batches of a training, in order; rows are taken from their streams when a batch is.
+
+    Args:
+        streams: Where the rows are.
+        order: For every place in the training the number of its row, those of all streams counted through.
+        starts: Where in that order each batch begins.
+    """
+
+    def __init__(self, streams: Streams, order: NDArray[np.int64], starts: Sequence[int]) -> None:
+        self._parts = (streams.taught, streams.extra, streams.replay)
+        self._firsts = np.cumsum([0, *map(len, self._parts)])
+        self._order, self._starts = order, [*starts, len(order)]
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    @overload
+    def __getitem__(self, at: int) -> list[Encoded]: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[list[Encoded]]: ...
+    def __getitem__(self, at: int | slice) -> list[Encoded] | list[list[Encoded]]:
+        if isinstance(at, slice):
+            return [self[number] for number in range(*at.indices(len(self)))]
+        if not -len(self) <= at < len(self):
+            raise IndexError(at)
+        at %= len(self)
+        return [self._row(int(number)) for number in self._order[self._starts[at] : self._starts[at + 1]]]
+
+    def _row(self, number: int) -> Encoded:
+        part = int(np.searchsorted(self._firsts, number, side="right")) - 1
+        return self._parts[part][number - int(self._firsts[part])]
 
 
 def endless(streams: Streams, config: TrainingConfig, seed: int) -> Iterator[list[Encoded]]:
@@ -45,7 +88,7 @@ def steps_an_epoch(streams: Streams, config: TrainingConfig, steps: int) -> int:
     return max(1, round(steps / epochs_of(streams, config)))
 
 
-def plan(streams: Streams, config: TrainingConfig, seed: int) -> list[list[Encoded]]:
+def plan(streams: Streams, config: TrainingConfig, seed: int) -> Plan:
     """Returns the batches of a whole training, in order; the same for the same seed.
 
     Args:
@@ -54,42 +97,50 @@ def plan(streams: Streams, config: TrainingConfig, seed: int) -> list[list[Encod
         seed: Of the order.
     """
     order = random.Random(seed)
-    text_share = config.text_share if streams.texts else 0.0
+    text_share = config.text_share if streams.extra else 0.0
     replay_share = config.replay_share if streams.replay else 0.0
     total = round(len(streams.taught) * epochs_of(streams, config))
     each = total / (1 - text_share - replay_share)
-    parts = (
-        _cycled(streams.taught, total, order),
-        _cycled(streams.texts, round(each * text_share), order),
-        _cycled(streams.replay, round(each * replay_share), order),
-    )
+    parts = (streams.taught, streams.extra, streams.replay)
+    counts = (total, round(each * text_share), round(each * replay_share))
+    drawn = [_cycled(len(rows), wanted, order) for rows, wanted in zip(parts, counts, strict=True)]
+    first = np.cumsum([0, len(streams.taught), len(streams.extra)])
+    numbers = np.concatenate([part + start for part, start in zip(drawn, first, strict=True)])
+    numbers = numbers[_interleaved([len(part) for part in drawn], order)]
+    lengths = np.concatenate([lengths_of(rows) for rows in parts])
     most = config.batch_rows and config.batch_rows * config.accumulation
-    return _batches(_interleaved(parts, order), config.batch_tokens * config.accumulation, most)
+    return Plan(streams, numbers, _starts(lengths[numbers], config.batch_tokens * config.accumulation, most))
 
 
-def _cycled(rows: Sequence[Encoded], count: int, order: random.Random) -> list[Encoded]:
-    """`count` rows, each taken once before any is taken again."""
-    taken: list[Encoded] = []
-    while rows and len(taken) < count:
-        taken.extend(order.sample(list(rows), len(rows)))
-    return taken[:count]
+def lengths_of(rows: Sequence[Encoded]) -> NDArray[np.int64]:
+    """The tokens of each row; rows that are kept elsewhere tell them without being read."""
+    known = getattr(rows, "lengths", None)
+    return np.array([len(row.ids) for row in rows], dtype=np.int64) if known is None else np.asarray(known)
 
 
-def _interleaved(parts: Sequence[Sequence[Encoded]], order: random.Random) -> list[Encoded]:
+def _cycled(rows: int, count: int, order: random.Random) -> NDArray[np.int64]:
+    """The numbers of `count` rows, each taken once before any is taken again."""
+    taken: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)]
+    while rows and sum(map(len, taken)) < count:
+        taken.append(np.array(order.sample(range(rows), rows), dtype=np.int64))
+    return np.concatenate(taken)[:count]
+
+
+def _interleaved(counts: Sequence[int], order: random.Random) -> NDArray[np.int64]:
     """Spreads every stream evenly over the whole, the places within a stream in an order of chance."""
-    places = [((index + order.random()) / len(part), row) for part in parts for index, row in enumerate(part)]
-    return [row for _, row in sorted(places, key=lambda place: place[0])]
+    places = np.array([(index + order.random()) / part for part in counts for index in range(part)])
+    return np.argsort(places, kind="stable")
 
 
-def _batches(rows: Sequence[Encoded], tokens: int, most: int | None) -> list[list[Encoded]]:
-    """Cuts rows into batches of about `tokens` tokens; of exactly `most` rows where that is given."""
-    batches: list[list[Encoded]] = []
+def _starts(lengths: NDArray[np.int64], tokens: int, most: int | None) -> list[int]:
+    """Where batches of about `tokens` tokens begin; of exactly `most` rows where that is given."""
+    if most:
+        return list(range(0, len(lengths), most))
+    starts: list[int] = []
     used = 0
-    for row in rows:
-        full = len(batches[-1]) >= most if most and batches else used + len(row.ids) > tokens
-        if not batches or full:
-            batches.append([])
+    for at, length in enumerate(lengths.tolist()):
+        if not starts or used + length > tokens:
+            starts.append(at)
             used = 0
-        batches[-1].append(row)
-        used += len(row.ids)
-    return batches
+        used += length
+    return starts
