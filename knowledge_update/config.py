@@ -344,6 +344,10 @@ class TrackerConfig:
         return tuple(name for name in dict.fromkeys(_listed(self.name)) if name != "none")
 
 
+# When something is done again and again; and after how many steps it is, where nobody says.
+_WHEN, _SAVE_STEPS = ("no", "steps", "epoch"), 500
+
+
 @dataclass
 class TrainingConfig:
     """How long and on what: rows come from facts as text, questions as chat, and replayed general prompts.
@@ -368,12 +372,13 @@ class TrainingConfig:
     gradient_checkpointing: bool = False
     checkpoint_seconds: float = 60.0
     log_steps: int = 10
-    # Rows that are not trained: their loss, after so many steps or after each pass.
+    # The loss of rows that are not trained: `no`, after so many `steps`, or after each `epoch`.
+    validate: str = "no"
     validation_steps: int | None = None
-    validate_each_epoch: bool = False
+    validation_rows: int = 8
     # What is trained, kept as it is then, beside the final one; the best by validation is kept besides.
+    save: str = "no"
     save_steps: int | None = None
-    save_each_epoch: bool = False
     save_limit: int | None = None
     keep_best: bool = False
 
@@ -384,17 +389,32 @@ class TrainingConfig:
         _check(self.replay_pull >= 0, "training.replay_pull", self.replay_pull, "0 or more")
         _check(self.batch_tokens >= 1, "training.batch_tokens", self.batch_tokens, "at least 1")
         _check(self.batch_rows is None or self.batch_rows >= 1, "training.batch_rows", self.batch_rows, "at least 1")
-        for name in ("max_steps", "accumulation", "log_steps", "validation_steps", "save_steps", "save_limit"):
+        counts = "max_steps accumulation log_steps validation_steps validation_rows save_steps save_limit"
+        for name in counts.split():
             value = getattr(self, name)
             _check(value is None or value >= 1, f"training.{name}", value, "at least 1")
         _check_span(self.budget, "training.budget")
-        measured = self.validation_steps is not None or self.validate_each_epoch
-        _check(measured or not self.keep_best, "training.keep_best", self.keep_best, "needs training.validation_steps")
+        for name in ("validate", "save"):
+            _check(getattr(self, name) in _WHEN, f"training.{name}", getattr(self, name), f"one of {', '.join(_WHEN)}")
         for name in ("text_share", "replay_share"):
             share = getattr(self, name)
             _check(0 <= share < 0.9, f"training.{name}", share, "a share from 0 to below 0.9")
         both = self.text_share + self.replay_share
         _check(both < 0.9, "training.text_share + training.replay_share", both, "below 0.9 together, the rest asks")
+
+    def validated_every(self, epoch: int) -> int | None:
+        """After how many steps rows aside are asked, where an epoch has so many; never where it is not wanted."""
+        return _steps(self.validate, self.validation_steps, epoch, self.log_steps)
+
+    def saved_every(self, epoch: int) -> int | None:
+        """After how many steps what is trained is kept, where an epoch has so many; never where it is not wanted."""
+        return _steps(self.save, self.save_steps, epoch, _SAVE_STEPS)
+
+
+def _steps(when: str, given: int | None, epoch: int, usual: int) -> int | None:
+    if when == "epoch":
+        return epoch
+    return given or (usual if when == "steps" else None)
 
 
 @dataclass
@@ -422,8 +442,9 @@ class EvaluationConfig:
 
 @dataclass
 class Config:
-    """All of it. `documents`, `questions` and where the pairs are written too are paths as the user gave them.
+    """All of it. `documents`, `questions`, `pairs_…` and `output_dir` are paths as the user gave them.
 
+    `output_dir` is where a training without a run folder leaves what it makes, `pairs_…` where pairs are written too.
     `budget` is the time for the whole road; `time_left` what of it training may take, in seconds, set on the way.
     """
 
@@ -431,6 +452,7 @@ class Config:
     questions: str | None = None
     pairs_jsonl: str | None = None
     pairs_json: str | None = None
+    output_dir: str | None = None
     budget: str | None = None
     time_left: float | None = None
     seed: int = 0

@@ -63,6 +63,24 @@ def _known_as(**names: str) -> Callable[[str], str]:
     return lambda text: names.get(text.strip().lower(), text.strip().lower())
 
 
+def _unless_negative(text: str) -> int | None:
+    """Parses a number; one below zero means that there is no limit."""
+    return int(text) if int(text) >= 0 else None
+
+
+def _unless_auto(text: str) -> int | None:
+    """Parses a number of rows; `auto` leaves batches to their tokens."""
+    return None if text.strip().lower() == "auto" else int(text)
+
+
+def _log(text: str) -> int:
+    """Parses when something is logged; `steps` says nothing of how many."""
+    try:
+        return {"steps": 10, "no": 1_000_000_000}[text.strip().lower()]
+    except KeyError as error:
+        raise ValueError("steps or no; `--eval_strategy epoch` logs the loss of rows aside after each epoch") from error
+
+
 _OPTIMIZER = _known_as(adamw_torch="adamw", adamw_torch_fused="adamw", adamw_bnb_8bit="adamw_8bit")
 _SCHEDULE = _known_as(polynomial="poly", constant_with_warmup="warmup")
 
@@ -90,8 +108,27 @@ FLAGS: tuple[Flag, ...] = (
     Flag("use_8bit", _TRAIN, "model.bits", _switch(8, None), bare=True, implied={"adapter.name": "lora"}),
     Flag("seed", ("run", "collect", "train"), "seed", int),
     Flag("num_train_epochs", _TRAIN, "training.epochs", float),
-    Flag("per_device_train_batch_size", _TRAIN, "training.batch_rows", int),
-    Flag("per_gpu_train_batch_size", _TRAIN, "training.batch_rows", int),
+    Flag("max_steps", _TRAIN, "training.max_steps", _unless_negative),
+    Flag("budget", ("run",), "budget"),
+    Flag("budget", ("train",), "training.budget"),
+    Flag("per_device_train_batch_size", _TRAIN, "training.batch_rows", _unless_auto),
+    Flag("per_gpu_train_batch_size", _TRAIN, "training.batch_rows", _unless_auto),
+    Flag("per_device_eval_batch_size", _TRAIN, "training.validation_rows", int),
+    Flag("per_gpu_eval_batch_size", _TRAIN, "training.validation_rows", int),
+    Flag("gradient_accumulation_steps", _TRAIN, "training.accumulation", int),
+    Flag("logging_steps", _TRAIN, "training.log_steps", int),
+    Flag("logging_strategy", _TRAIN, "training.log_steps", _log, yields=True),
+    Flag("eval_strategy", _TRAIN, "training.validate"),
+    Flag("evaluation_strategy", _TRAIN, "training.validate"),
+    Flag("eval_steps", _TRAIN, "training.validation_steps", int),
+    Flag("save_strategy", _TRAIN, "training.save"),
+    Flag("save_steps", _TRAIN, "training.save_steps", int),
+    Flag("save_total_limit", _TRAIN, "training.save_limit", int),
+    Flag("load_best_model_at_end", _TRAIN, "training.keep_best", boolean, bare=True),
+    Flag("output_dir", ("train",), "output_dir"),
+    Flag("output_path", ("train",), "output_dir"),
+    Flag("bf16", _MODEL, "model.dtype", _switch("bfloat16", "auto"), bare=True),
+    Flag("fp16", _MODEL, "model.dtype", _switch("float16", "auto"), bare=True),
     Flag("learning_rate", _TRAIN, "optimizer.learning_rate", float),
     Flag("optimizer", _TRAIN, "optimizer.name", _OPTIMIZER),
     Flag("optim", _TRAIN, "optimizer.name", _OPTIMIZER),

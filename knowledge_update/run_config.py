@@ -73,10 +73,11 @@ def stored(folder: RunFolder) -> Config:
 # How fast, through whom and where to, not what comes of it: these may differ from one attempt to the next.
 TRACKER = frozenset(f"tracker.{part.name}" for part in fields(TrackerConfig))
 HOW = WriterConfig.how() | TRACKER | {
-    "writer.ray", "writer.ray_workers", "writer.seconds", "pairs_jsonl", "pairs_json", "budget", "time_left",
+    "writer.ray", "writer.ray_workers", "writer.seconds", "pairs_jsonl", "pairs_json", "output_dir", "budget",
+    "time_left",
 }  # fmt: skip
 # Where a run's documents and questions are.
-PLACES = {"documents", "questions", "pairs_jsonl", "pairs_json"}
+PLACES = {"documents", "questions", "pairs_jsonl", "pairs_json", "output_dir"}
 
 
 def _compare(old: Config, new: Config, folder: RunFolder) -> None:

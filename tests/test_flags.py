@@ -8,6 +8,12 @@ from knowledge_update.flags import FLAGS, apply
 
 OWN = ["--out", "-o", "--limit", "--help"]
 SAMPLES = {
+    "max_steps": ("40", 40), "budget": ("1h30m", "1h30m"), "per_device_eval_batch_size": ("4", 4),
+    "per_gpu_eval_batch_size": ("4", 4), "gradient_accumulation_steps": ("8", 8), "logging_steps": ("4", 4),
+    "logging_strategy": ("steps", 10), "eval_strategy": ("epoch", "epoch"), "evaluation_strategy": ("steps", "steps"),
+    "eval_steps": ("4", 4), "save_strategy": ("steps", "steps"), "save_steps": ("50", 50), "save_total_limit": ("3", 3),
+    "output_dir": ("output/", "output/"), "output_path": ("./输出", "./输出"), "bf16": ("True", "bfloat16"),
+    "fp16": ("false", "auto"), "load_best_model_at_end": ("True", True),
     "data_path": ("./文档 (1)", "./文档 (1)"), "file_type": (".docx", "**/*.docx"),
     "chunk_size_by_token": ("64", 64), "qa_amount_per_fact": ("3", 3),
     "model_type": ("hf", "hf"),
@@ -126,6 +132,14 @@ def test_two_options_that_contradict_each_other_are_told() -> None:
     assert told("--use_quant", "--use_8bit") == message
     assert told("--base_model=a", "--ckpt_path=b").startswith("--base_model and --ckpt_path set model.name to ")
     assert apply("train", ["--base_model=a", "--ckpt_path=a", "--seed=1", "--seed=2"], OWN)[1]["seed"] == 2
+
+
+def test_what_means_no_limit() -> None:
+    assert apply("train", ["--max_steps", "-1"], OWN) == ([], {"training.max_steps": None})
+    assert apply("train", ["--per_device_train_batch_size=auto"], OWN) == ([], {"training.batch_rows": None})
+    words = ["--logging_steps", "3", "--logging_strategy", "steps"]
+    assert apply("train", words, OWN)[1] == {"training.log_steps": 3}
+    assert told("--logging_strategy", "epoch", verb="train").startswith("--logging_strategy epoch: steps or no; ")
 
 
 def test_a_negative_value_is_a_value() -> None:

@@ -1,5 +1,6 @@
 """What is done between the steps of a training: shown, logged, validated, kept, and ended when somebody wants it."""
 
+import math
 import signal
 import threading
 import time
@@ -49,12 +50,9 @@ class Recorder:
         self.pace, self.clock, self.snapshots, self.validate = pace, clock, snapshots, validate
         self.key, self.losses, self.seconds, self.step = state.key, list(state.losses), state.seconds, state.step
         self.rows = state.rows
-        self.saving, self.validating = (
-            _every(steps, epochs, steps_an_epoch)
-            for steps, epochs in (
-                (config.save_steps, config.save_each_epoch), (config.validation_steps, config.validate_each_epoch)
-            )
-        )  # fmt: skip
+        self.saving, self.validating = config.saved_every(steps_an_epoch), config.validated_every(steps_an_epoch)
+        if self.saving and math.isfinite(pace.steps) and pace.steps < self.saving:
+            log.info("%d steps are fewer than training.save_steps=%d: the final one is kept", pace.steps, self.saving)
         self.tracker: Tracker = NONE
         self._saved = time.monotonic()
         self._recent: list[Step] = []
@@ -138,11 +136,6 @@ class Recorder:
             "rows_per_second": round(sum(step.rows for step in self._recent) / seconds, 2),
             "seconds": round(self.seconds, 2),
         }
-
-
-def _every(steps: int | None, each_epoch: bool, steps_an_epoch: int) -> int | None:
-    """After how many steps something is done: so many, else an epoch's, else never."""
-    return steps or (steps_an_epoch if each_epoch else None)
 
 
 def _due(step: int, every: int | None) -> bool:

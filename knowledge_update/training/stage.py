@@ -13,7 +13,7 @@ from typing import Any
 
 from knowledge_update.config import Config, TrainingConfig
 from knowledge_update.display import log
-from knowledge_update.errors import DocumentError
+from knowledge_update.errors import ConfigError, DocumentError
 from knowledge_update.models import identity, load_model, load_tokenizer, precision, resolve
 from knowledge_update.run_folder import Row, RunFolder, digest, read_json, read_rows, whole_folder, write_json
 from knowledge_update.templates import ChatTemplate
@@ -31,7 +31,7 @@ from knowledge_update.training.validation import mean_loss
 
 # What is written down on the way, not what is trained.
 _HOW = (
-    "checkpoint_seconds", "log_steps", "validation_steps", "validate_each_epoch", "save_steps", "save_each_epoch",
+    "checkpoint_seconds", "log_steps", "validate", "validation_steps", "validation_rows", "save", "save_steps",
     "save_limit", "gradient_checkpointing",
 )  # fmt: skip
 
@@ -84,7 +84,9 @@ def run(config: Config, folder: RunFolder) -> Trained:
 def _aside(config: Config, folder: RunFolder, encoder: Encoder) -> list[Encoded]:
     """The rows that are not trained, where their loss is wanted."""
     settings = config.training
-    if not (settings.validation_steps or settings.validate_each_epoch):
+    if settings.validated_every(1) is None:
+        if settings.keep_best:
+            raise ConfigError("training.keep_best needs to know which is best: training.validate=epoch")
         return []
     rows = read_rows(folder.dataset("validation")) if folder.dataset("validation").exists() else []
     if not rows:
@@ -132,7 +134,7 @@ def _train(
     hidden = trunk.hidden if trunk else None
     prefix = tuple(template.shared_prefix())
     engine = OneProcess(wrapped, list(tensors.values()), prefix, hidden)
-    validate = partial(mean_loss, wrapped, aside, prefix, hidden) if aside else None
+    validate = partial(mean_loss, wrapped, aside, prefix, hidden, settings.validation_rows) if aside else None
     recorder = Recorder(folder, state, tensors, optimizer, settings, pace, clock, snapshots, validate, an_epoch)
     ordered = batches if math.isfinite(pace.steps) else endless(streams, settings, config.seed)
     tracked = trackers.opened(config.tracker, folder.path, _settings(config), state.step)

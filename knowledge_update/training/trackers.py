@@ -163,7 +163,7 @@ class _Wandb:
     def __init__(self, run: Run) -> None:
         import wandb
 
-        mode = _wandb_mode(wandb.Settings().base_url)
+        mode: Any = _wandb_mode(wandb.Settings().base_url)
         given: dict[str, Any] = {
             "project": run.project, "name": run.name, "id": run.identity, "dir": str(run.folder),
             "config": dict(run.settings), "settings": wandb.Settings(silent=True, console="off", init_timeout=30),

@@ -10,7 +10,7 @@ from knowledge_update.training.objective import Hidden, loss_of, packs
 from knowledge_update.training.rows import Encoded
 
 
-def mean_loss(model: Any, rows: Sequence[Encoded], prefix: tuple[int, ...], hidden: Hidden | None = None) -> float:
+def mean_loss(model: Any, rows: Sequence[Encoded], prefix: tuple[int, ...], hidden: Hidden | None, count: int) -> float:
     """The mean loss over the labels of rows, weighed as in training.
 
     Args:
@@ -18,15 +18,17 @@ def mean_loss(model: Any, rows: Sequence[Encoded], prefix: tuple[int, ...], hidd
         rows: The rows.
         prefix: The ids that stand before rows marked as sharing them.
         hidden: What the lower layers put out for the rows, where that is known.
+        count: How many rows are computed at once.
     """
     base = base_of(model)
     loss = counted = 0.0
     model.eval()
     try:
         with torch.no_grad():
-            for pack in packs(rows, prefix, base.dtype, hidden):
-                loss += loss_of(base, pack).item()
-                counted += float(pack.weights.sum() + pack.rest.sum())
+            for start in range(0, len(rows), count):
+                for pack in packs(rows[start : start + count], prefix, base.dtype, hidden):
+                    loss += loss_of(base, pack).item()
+                    counted += float(pack.weights.sum() + pack.rest.sum())
     finally:
         model.train()
     return loss / counted
