@@ -63,8 +63,18 @@ def collect(
 
 
 @app.command()
-def train(context: typer.Context, folder: Run, settings: Overrides = None, conf: Conf = None) -> None:
+def train(
+    context: typer.Context, folder: Run, settings: Overrides = None, conf: Conf = None,
+    show_rows: Annotated[int, typer.Option(min=0, help="Print so many rows, what is learned in colour, and end.")] = 0,
+) -> None:  # fmt: skip
     """A run folder's dataset to an adapter."""
+    if show_rows:
+        from knowledge_update import display
+        from knowledge_update.run_config import merged, stored
+        from knowledge_update.training.row_display import show
+
+        config = merged(stored(_folder(folder)), settings or (), context.obj or {}, conf)
+        return show(config, _folder(folder), show_rows, display.console)
     _stage(context, "train", folder, settings, conf)
 
 

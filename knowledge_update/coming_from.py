@@ -100,6 +100,14 @@ NOTES = {
     "bit_training": "`optimizer.bits=8`: moments of 8 bits",
     "lr_scheduler": "`cosine`, `linear`, `constant`, `poly`, `warmup` (warm-up, then constant)",
     "warmup_proportion": "`--warmup_steps` wins where both are given, and a line says so",
+    "train data_path": "a file, a folder, a glob, or several with commas between; `FILE:2` takes its rows twice an epoch",
+    "instruction_tuning_data_dir": "`./dataset/instruction_tuning` where only the other folder is named",
+    "pretraining_data_dir": "`./dataset/pretraining` where only the other folder is named",
+    "num_workers": "processes that tokenise, beyond the first 10,000 rows; training reads tokens, it waits for nobody",
+    "prefetch_factor": "packets of 250 rows that are read ahead for each of those processes",
+    "max_seq_length": "longer texts are split, longer conversations too; an answer without its end is never learned",
+    "validation": "without a size, the rows that are marked as validation, else 5 %",
+    "validation_size": "a number of rows, or a share: `0.1`, `10%`",
     "lora_alpha": "2 · rank where it is not given",
 }
 
@@ -150,7 +158,7 @@ def _row(name: str, verb: str) -> str:
     variable = {**OPTIONS, **VARIABLES}.get(name) if verb == "train" else None
     shown = name if name.isupper() else f"--{name}"
     here = flag.key if flag else _OWN.get((verb, name))
-    note = NOTES.get(name, "") if here or variable else ""
+    note = (NOTES.get(f"{verb} {name}") or NOTES.get(name, "")) if here or variable else ""
     if variable:
         return f"| `{shown}` | `{variable}` in the environment | {note} |"
     return f"| `{shown}` | {f'`{here}`' if here else '**not yet**'} | {note} |"

@@ -418,6 +418,46 @@ def _steps(when: str, given: int | None, epoch: int, usual: int) -> int | None:
 
 
 @dataclass
+class RowsConfig:
+    """Rows from files that people wrote, in place of what was collected, and how they are read.
+
+    `files` are paths, globs or folders: a list, or one text with commas between; `:2` behind one takes its rows twice
+    an epoch. `_target_` is a user's own function that yields rows; it takes `arguments`. A `validation_size` of 1 or
+    more is a number of rows, below 1 a share.
+    """
+
+    files: Any = None
+    instruction_tuning_data_dir: str | None = None
+    pretraining_data_dir: str | None = None
+    _target_: str | None = None
+    arguments: Any = None
+    skip_bad_rows: bool = False
+    max_seq_length: int = 2048
+    validation: bool | None = None
+    validation_size: float | None = None
+    lazy_preprocess: bool = False
+    num_workers: int = 2
+    prefetch_factor: int = 2
+
+    def __post_init__(self) -> None:
+        named = [self.files] if isinstance(self.files, str) else self.files
+        listed = named is None or (isinstance(named, list) and all(isinstance(name, str) and name for name in named))
+        _check(listed, "rows.files", self.files, "a path, or a list of them")
+        _check_own("rows", self._target_, self.arguments)
+        _check(self.max_seq_length >= 16, "rows.max_seq_length", self.max_seq_length, "at least 16 tokens")
+        size = self.validation_size
+        fits = size is None or 0 < size < 1 or (size >= 1 and size == int(size))
+        _check(fits, "rows.validation_size", size, "a number of rows, or a share above 0 and below 1")
+        _check(self.num_workers >= 0, "rows.num_workers", self.num_workers, "0 or more")
+        _check(self.prefetch_factor >= 1, "rows.prefetch_factor", self.prefetch_factor, "at least 1")
+
+    @property
+    def given(self) -> bool:
+        """Whether rows are named here at all."""
+        return any((self.files, self.instruction_tuning_data_dir, self.pretraining_data_dir, self._target_))
+
+
+@dataclass
 class InferenceConfig:
     """How answers are generated: greedily, in batches."""
 
@@ -464,6 +504,7 @@ class Config:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    rows: RowsConfig = field(default_factory=RowsConfig)
     inference: InferenceConfig = field(default_factory=InferenceConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 

@@ -47,6 +47,11 @@ def _betas(text: str) -> list[float]:
     return [float(part) for part in text.strip("()[] ").replace(",", " ").split()]
 
 
+def _size(text: str) -> float:
+    """A number, or a share as `0.1` or `10%`."""
+    return float(text.removesuffix("%")) / 100 if text.endswith("%") else float(text)
+
+
 def _backend(text: str) -> str:
     if text not in ChatModelConfig.KINDS:
         raise ValueError(f"one of {', '.join(ChatModelConfig.KINDS)}")
@@ -141,6 +146,16 @@ FLAGS: tuple[Flag, ...] = (
     Flag("lr_scheduler_type", _TRAIN, "schedule.name", _SCHEDULE),
     Flag("warmup_proportion", _TRAIN, "schedule.warmup", float),
     Flag("warmup_ratio", _TRAIN, "schedule.warmup", float),
+    Flag("data_path", ("train",), "rows.files"),
+    Flag("instruction_tuning_data_dir", ("train",), "rows.instruction_tuning_data_dir"),
+    Flag("pretraining_data_dir", ("train",), "rows.pretraining_data_dir"),
+    Flag("skip_bad_rows", ("train",), "rows.skip_bad_rows", boolean),
+    Flag("max_seq_length", ("train",), "rows.max_seq_length", int),
+    Flag("validation", ("train",), "rows.validation", boolean),
+    Flag("validation_size", ("train",), "rows.validation_size", _size),
+    Flag("lazy_preprocess", ("train",), "rows.lazy_preprocess", boolean),
+    Flag("num_workers", ("train",), "rows.num_workers", int),
+    Flag("prefetch_factor", ("train",), "rows.prefetch_factor", int),
     Flag("warmup_steps", _TRAIN, "schedule.warmup_steps", int),
     Flag("use_wandb", _TRAIN, "tracker.name", _switch("wandb", "none"), bare=True),
     Flag("report_to", _TRAIN, "tracker.name", _known_as(all="tensorboard,wandb,trackio")),

@@ -8,6 +8,10 @@ from knowledge_update.errors import ConfigError
 
 
 @cache
+class Found(str):
+    """A dotted path that was found in a run folder, whoever wrote it: it is compared, never called."""
+
+
 def own(key: str, path: str) -> Callable[..., Any]:
     """The function or class at a dotted path, as Hydra finds it.
 
@@ -16,8 +20,10 @@ def own(key: str, path: str) -> Callable[..., Any]:
         path: `module.name`; the module is looked for in this folder too.
 
     Raises:
-        ConfigError: When it is not there, or cannot be called.
+        ConfigError: When it is not there, cannot be called, or the user did not name it with this command.
     """
+    if isinstance(path, Found):
+        raise ConfigError(f"{key}={path} was found in the run folder, and what is found is not called: name it again")
     import sys
 
     from hydra.utils import get_object

@@ -11,6 +11,7 @@ from knowledge_update import __version__
 from knowledge_update.composition import keys, literal, load, read_file, set_by, value_of
 from knowledge_update.config import Config, TrackerConfig, WriterConfig
 from knowledge_update.errors import ConfigError, RunFolderError
+from knowledge_update.own_code import Found
 from knowledge_update.run_folder import RunFolder, whole_file
 
 RECORDED = ("torch", "transformers", "peft", "spacy", "knowledge-update")
@@ -67,6 +68,9 @@ def stored(folder: RunFolder) -> Config:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise RunFolderError(f"{folder.config} cannot be read: {reason}") from error
     assert isinstance(config, Config)
+    for part in vars(config).values():
+        if target := getattr(part, "_target_", None):
+            part._target_ = Found(target)
     return config
 
 
@@ -75,6 +79,7 @@ TRACKER = frozenset(f"tracker.{part.name}" for part in fields(TrackerConfig))
 HOW = WriterConfig.how() | TRACKER | {
     "writer.ray", "writer.ray_workers", "writer.seconds", "pairs_jsonl", "pairs_json", "output_dir", "budget",
     "time_left",
+    "rows.lazy_preprocess", "rows.num_workers", "rows.prefetch_factor",
 }  # fmt: skip
 # Where a run's documents and questions are.
 PLACES = {"documents", "questions", "pairs_jsonl", "pairs_json", "output_dir"}
@@ -120,6 +125,17 @@ def changed(
     """
     if not overrides and not values and file is None:
         return config
+    config = merged(config, overrides, values, file)
+    write(config, folder)
+    return config
+
+
+def merged(config: Config, overrides: Sequence[str], values: Mapping[str, Any], file: Path | None = None) -> Config:
+    """A stored configuration with a few keys set anew, as `changed` does it; nothing is written.
+
+    Raises:
+        ConfigError: When a key is unknown or a value does not fit.
+    """
     fresh, config = load(overrides, values, file), deepcopy(config)
     choices, leaves = read_file(file) if file else ([], {})
     named = [key for word in [*choices, *overrides] for key in set_by(word)] + list(values)
@@ -130,5 +146,4 @@ def changed(
     for part in (*vars(config).values(), config):
         if hasattr(part, "__post_init__"):
             part.__post_init__()
-    write(config, folder)
     return config

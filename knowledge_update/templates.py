@@ -1,6 +1,7 @@
 """One chat template for training and for use: how a question is put to a model, and where its answer ends."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from knowledge_update.errors import ModelError
@@ -35,10 +36,22 @@ class ChatTemplate:
 
     def prompt(self, messages: Sequence[dict[str, str]]) -> list[int]:
         """Token ids of a conversation up to where the assistant's answer begins."""
+        given = list(messages) if self._takes_system else _folded(messages)
         ids = self.tokenizer.apply_chat_template(
-            list(messages), add_generation_prompt=True, enable_thinking=False, tokenize=True, return_dict=False
+            given, add_generation_prompt=True, enable_thinking=False, tokenize=True, return_dict=False
         )
         return list(ids)
+
+    @cached_property
+    def _takes_system(self) -> bool:
+        """Whether the template has a place for a system message: some refuse it, some drop it."""
+        from jinja2 import TemplateError
+
+        said = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "a"}]
+        try:
+            return "Be brief." in self.tokenizer.apply_chat_template(said, tokenize=False)
+        except TemplateError:
+            return False
 
     def answer(self, text: str) -> list[int]:
         """Token ids of an answer, closed by the token that ends a turn.
@@ -48,7 +61,7 @@ class ChatTemplate:
         ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return [*ids, self.end_id]
 
-    @property
+    @cached_property
     def end_id(self) -> int:
         """The token that ends an assistant's turn in this template."""
         marked = self.tokenizer.apply_chat_template(
@@ -65,6 +78,14 @@ class ChatTemplate:
     def shared_prefix(self) -> list[int]:
         """The ids that every single-question prompt begins with."""
         return common_prefix([self.question("a b"), self.question("1, c"), self.question("是")])
+
+
+def _folded(messages: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """Messages with what the system says at the head of the first question."""
+    if len(messages) < 2 or messages[0]["role"] != "system":
+        return list(messages)
+    system, first, *rest = messages
+    return [{**first, "content": f"{system['content']}\n\n{first['content']}"}, *rest]
 
 
 def common_prefix(rows: Sequence[Sequence[int]]) -> list[int]:

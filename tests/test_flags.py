@@ -31,6 +31,10 @@ SAMPLES = {
     "wandb_run_name": ("run-lora", "run-lora"), "run_name": ("a b", "a b"), "wandb_project": ("p", "p"),
     "logging_dir": ("~/logs (1)", "~/logs (1)"),
     "warmup_proportion": ("0.1", 0.1), "warmup_ratio": ("0.1", 0.1), "use_lora": ("true", "lora"),
+    "instruction_tuning_data_dir": ("a b", "a b"), "pretraining_data_dir": ("~/文", "~/文"),
+    "skip_bad_rows": ("True", True), "max_seq_length": ("512", 512), "validation": ("True", True),
+    "validation_size": ("10%", 0.1), "lazy_preprocess": ("yes", True), "num_workers": ("0", 0),
+    "prefetch_factor": ("4", 4),
     "lora_r": ("4", 4), "lora_alpha": ("8", 8), "lora_dropout": ("0.1", 0.1), "max_new_tokens": ("5", 5),
 }  # fmt: skip
 

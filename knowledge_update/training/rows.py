@@ -1,7 +1,8 @@
 """Rows: token ids and what of them is learned."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from knowledge_update.run_folder import Row
@@ -60,24 +61,52 @@ class Encoder:
         self.template = template
         self.prefix = tuple(template.shared_prefix())
 
-    def encode(self, row: Row) -> Encoded:
-        """Encodes a chat row (only its answer is learned) or a plain text (all of it is)."""
+    def parts(self, row: Row) -> list[Encoded]:
+        """Encodes a plain text (all of it is learned) or a conversation (its answers are).
+
+        A conversation is one sequence in which every answer is learned, each behind just what the model is asked with
+        in use. Where the template writes earlier answers otherwise than they were given (without their thoughts, say),
+        no sequence is that: then it becomes one for each answer.
+        """
         if "text" in row:
             ids = tuple(self.template.tokenizer(row["text"])["input_ids"])
             ids = (*ids, self.template.end_id)
-            return Encoded(ids, ids, False)
-        *asked, answer = row["messages"]
-        prompt = self.template.prompt(asked)
-        answered = self.template.answer(answer["content"])
-        # What is taught must teach to stop: the last label is a token that generation stops at.
-        assert answered[-1] in self.template.end_ids, "the last label must end the turn"
-        shared = tuple(prompt[: len(self.prefix)]) == self.prefix
-        rest = prompt[len(self.prefix) :] if shared else prompt
-        return Encoded((*rest, *answered), (*(IGNORED,) * len(rest), *answered), shared)
+            return [Encoded(ids, ids, False)]
+        messages = row["messages"]
+        turns = [
+            (self.template.prompt(messages[:at]), self.template.answer(message["content"]))
+            for at, message in enumerate(messages)
+            if message["role"] == "assistant"
+        ]
+        continued = all(asked[: len(before)] == before for before, asked in _follow(turns))
+        return [self._chat(turns)] if continued else [self._chat([turn]) for turn in turns]
+
+    def _chat(self, turns: Sequence[tuple[list[int], list[int]]]) -> Encoded:
+        """Encodes what is asked and answered; each prompt begins with all that stands before it."""
+        ids: list[int] = []
+        labels: list[int] = []
+        for prompt, answered in turns:
+            # What is taught must teach to stop: an answer's last label is a token that generation stops at.
+            assert answered[-1] in self.template.end_ids, "the last label must end the turn"
+            labels += [*(IGNORED,) * (len(prompt) - len(ids)), *answered]
+            ids = [*prompt, *answered]
+        shared = tuple(turns[0][0][: len(self.prefix)]) == self.prefix
+        start = len(self.prefix) if shared else 0
+        return Encoded(tuple(ids[start:]), tuple(labels[start:]), shared)
 
     def encode_all(self, rows: Iterable[Row]) -> list[Encoded]:
         """Encodes many rows."""
-        return [self.encode(row) for row in rows]
+        return [part for row in rows for part in self.parts(row)]
+
+    def length(self, row: Encoded) -> int:
+        """Tokens of a row, the shared prefix with it."""
+        return len(row.ids) + (len(self.prefix) if row.shared else 0)
+
+
+def _follow(turns: Sequence[tuple[list[int], list[int]]]) -> Iterator[tuple[list[int], list[int]]]:
+    """What stands before each prompt but the first, and that prompt."""
+    for (prompt, answered), (asked, _) in pairwise(turns):
+        yield [*prompt, *answered], asked
 
 
 def weighed(rows: Iterable[Encoded], balance: float, factor: float = 1.0) -> list[Encoded]:
