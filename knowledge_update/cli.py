@@ -64,18 +64,45 @@ def collect(
 
 @app.command()
 def train(
-    context: typer.Context, folder: Run, settings: Overrides = None, conf: Conf = None,
+    context: typer.Context,
+    folder: Annotated[Path | None, typer.Argument(help="A run folder; none where --data_path names rows.")] = None,
+    settings: Overrides = None, conf: Conf = None,
     show_rows: Annotated[int, typer.Option(min=0, help="Print so many rows, what is learned in colour, and end.")] = 0,
 ) -> None:  # fmt: skip
-    """A run folder's dataset to an adapter."""
+    """Rows to an adapter: those of a run folder, or of files (--data_path FILE --output_dir DIR)."""
+    from knowledge_update.composition import load
+    from knowledge_update.run_config import merged, stored
+
+    # Without a run folder the first word is a setting.
+    if folder and "=" in str(folder) and not folder.exists():
+        settings, folder = [str(folder), *(settings or [])], None
+    values = context.obj or {}
+    config = (
+        merged(stored(_folder(folder)), settings or (), values, conf) if folder else load(settings or (), values, conf)
+    )
     if show_rows:
         from knowledge_update import display
-        from knowledge_update.run_config import merged, stored
         from knowledge_update.training.row_display import show
 
-        config = merged(stored(_folder(folder)), settings or (), context.obj or {}, conf)
-        return show(config, _folder(folder), show_rows, display.console)
-    _stage(context, "train", folder, settings, conf)
+        show(config, _folder(folder) if folder else None, show_rows, display.console)
+    elif folder:
+        _stage(context, "train", folder, settings, conf)
+    else:
+        from knowledge_update import pipeline
+
+        pipeline.run_stage(pipeline.train, config, _output(config))
+
+
+def _output(config: Any) -> Any:
+    """The folder of a training that names its rows."""
+    from knowledge_update.run_folder import OutputFolder
+
+    if not config.rows.given:
+        raise UserError("nothing to train on was named: kupdate train RUN, or kupdate train --data_path FILE")
+    named = config.rows.files or config.rows.instruction_tuning_data_dir or config.rows.pretraining_data_dir
+    first = named[0] if isinstance(named, list) else str(named or "rows").split(",")[0]
+    name = Path(first).name.split(".")[0].replace("*", "") or "rows"
+    return OutputFolder(config.output_dir or "output", name)
 
 
 @app.command()

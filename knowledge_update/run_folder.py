@@ -21,8 +21,6 @@ from knowledge_update.errors import RunFolderError, WorkError
 
 Row = dict[str, Any]
 
-PARTS = ("dataset", "answers", "losses")
-
 
 class RunFolder:
     """Names of everything a run leaves behind.
@@ -30,6 +28,8 @@ class RunFolder:
     Args:
         path: The folder; made when `create` is called.
     """
+
+    parts: tuple[str, ...] = ("dataset", "answers", "losses")
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).expanduser()
@@ -41,7 +41,7 @@ class RunFolder:
             RunFolderError: Where a file stands in its place or it cannot be written.
         """
         try:
-            for name in PARTS:
+            for name in self.parts:
                 (self.path / name).mkdir(parents=True, exist_ok=True)
             for folder in (self.adapter, self.checkpoint):
                 restore(folder)
@@ -74,7 +74,7 @@ class RunFolder:
         """Removes a folder that `create` made and no stage has written into; other files in it stay."""
         for file in (self.config, self.seconds, self.log):
             file.unlink(missing_ok=True)
-        for folder in (*(self.path / name for name in PARTS), self.path):
+        for folder in (*(self.path / name for name in self.parts), self.path):
             if not any(folder.iterdir()):
                 folder.rmdir()
 
@@ -168,6 +168,43 @@ class RunFolder:
     @property
     def report(self) -> Path:
         return self.path / "report.html"
+
+
+class OutputFolder(RunFolder):
+    """What a training leaves behind that has rows of its own and no run: `checkpoint-final` beside `checkpoint-STEP`.
+
+    Args:
+        path: The folder; made when `create` is called.
+        name: Of the rows, for their losses.
+    """
+
+    parts = ("losses",)
+
+    def __init__(self, path: str | Path, name: str) -> None:
+        super().__init__(path)
+        self.name = name
+
+    @property
+    def adapter(self) -> Path:
+        return self.path / "checkpoint-final"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The state of a training that has not finished."""
+        return self.path / ".checkpoint"
+
+    @property
+    def snapshots(self) -> Path:
+        return self.path
+
+    @property
+    def losses(self) -> Path:
+        return self.path / "losses" / f"{self.name}.npy"
+
+    @property
+    def replay(self) -> Path:
+        """General prompts with the untouched model's answers."""
+        return self.path / "replay.jsonl"
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowledge_update.config import TrainingConfig
-from knowledge_update.training.rows import Encoded
+from knowledge_update.training.rows import Encoded, lengths_of
 
 # Measured (benchmarks/LOG.md): what a thousand questions learn in two to three epochs, 300 learn in six or seven. What
 # matters is how often the optimizer steps; the steps a training needs grow with the root of its questions.
@@ -110,12 +110,6 @@ def plan(streams: Streams, config: TrainingConfig, seed: int) -> Plan:
     lengths = np.concatenate([lengths_of(rows) for rows in parts])
     most = config.batch_rows and config.batch_rows * config.accumulation
     return Plan(streams, numbers, _starts(lengths[numbers], config.batch_tokens * config.accumulation, most))
-
-
-def lengths_of(rows: Sequence[Encoded]) -> NDArray[np.int64]:
-    """The tokens of each row; rows that are kept elsewhere tell them without being read."""
-    known = getattr(rows, "lengths", None)
-    return np.array([len(row.ids) for row in rows], dtype=np.int64) if known is None else np.asarray(known)
 
 
 def _cycled(rows: int, count: int, order: random.Random) -> NDArray[np.int64]:

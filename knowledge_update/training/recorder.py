@@ -51,6 +51,7 @@ class Recorder:
         self.key, self.losses, self.seconds, self.step = state.key, list(state.losses), state.seconds, state.step
         self.rows = state.rows
         self.saving, self.validating = config.saved_every(steps_an_epoch), config.validated_every(steps_an_epoch)
+        self.validating = self.validating or (steps_an_epoch if validate else None)
         if self.saving and math.isfinite(pace.steps) and pace.steps < self.saving:
             log.info("%d steps are fewer than training.save_steps=%d: the final one is kept", pace.steps, self.saving)
         self.tracker: Tracker = NONE

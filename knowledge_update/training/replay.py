@@ -4,7 +4,7 @@ What is learned is not the answer alone but the model's whole opinion: at each t
 with their probabilities (distillation on itself, arXiv 1503.02531), and at every token what its last layer puts out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +27,7 @@ PROMPTS = Path(__file__).parent / "data" / "replay_prompts.jsonl"
 CANDIDATES = 32
 
 
-def replayed(model: Any, template: ChatTemplate, config: Config, folder: RunFolder, languages: set[str]) -> list[Row]:
+def replayed(model: Any, template: ChatTemplate, config: Config, folder: RunFolder, languages: Set[str]) -> list[Row]:
     """Rows of general prompts in the languages that are taught, answered by the untouched model.
 
     Answers are kept in the run folder; an earlier attempt's are used again.

@@ -3,7 +3,10 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from knowledge_update.run_folder import Row
 from knowledge_update.templates import ChatTemplate
@@ -109,9 +112,41 @@ def _follow(turns: Sequence[tuple[list[int], list[int]]]) -> Iterator[tuple[list
         yield [*prompt, *answered], asked
 
 
-def weighed(rows: Iterable[Encoded], balance: float, factor: float = 1.0) -> list[Encoded]:
-    """The rows with their labels counting `factor * labels ** -balance` each.
+class Weighed(Sequence[Encoded]):
+    """Rows with their labels counting `factor * labels ** -balance` each.
 
     At a balance of 0 every label counts the same, so that long texts outweigh short answers; at 1 every row does.
+
+    Args:
+        rows: The rows; they are weighed as they are taken.
+        balance: From 0 to 1.
+        factor: What all of them count.
     """
-    return [replace(row, weight=factor * sum(label != IGNORED for label in row.labels) ** -balance) for row in rows]
+
+    def __init__(self, rows: Sequence[Encoded], balance: float, factor: float = 1.0) -> None:
+        self._rows, self._balance, self._factor = rows, balance, factor
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, at: int) -> Encoded: ...
+    @overload
+    def __getitem__(self, at: slice) -> "Weighed": ...
+    def __getitem__(self, at: int | slice) -> "Encoded | Weighed":
+        if isinstance(at, slice):
+            return Weighed(self._rows[at], self._balance, self._factor)
+        row = self._rows[at]
+        labels = sum(label != IGNORED for label in row.labels)
+        return replace(row, weight=self._factor * labels**-self._balance)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """The tokens of each row; rows that are kept elsewhere tell them without being read."""
+        return lengths_of(self._rows)
+
+
+def lengths_of(rows: Sequence[Encoded]) -> NDArray[np.int64]:
+    """The tokens of each row; rows that are kept elsewhere tell them without being read."""
+    known = getattr(rows, "lengths", None)
+    return np.array([len(row.ids) for row in rows], dtype=np.int64) if known is None else np.asarray(known)

@@ -5,6 +5,7 @@ import json
 import math
 import shutil
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -13,9 +14,8 @@ from typing import Any
 
 from knowledge_update.config import Config, TrainingConfig
 from knowledge_update.display import log
-from knowledge_update.errors import ConfigError, DocumentError
 from knowledge_update.models import identity, load_model, load_tokenizer, precision, resolve
-from knowledge_update.run_folder import Row, RunFolder, digest, read_json, read_rows, whole_folder, write_json
+from knowledge_update.run_folder import Row, RunFolder, digest, read_json, whole_folder, write_json
 from knowledge_update.templates import ChatTemplate
 from knowledge_update.training import checkpoints, methods, optimizers, schedules, trackers
 from knowledge_update.training.batching import Streams, endless, plan, steps_an_epoch
@@ -24,8 +24,9 @@ from knowledge_update.training.loop import train
 from knowledge_update.training.pace import Clock, paced
 from knowledge_update.training.recorder import Recorder
 from knowledge_update.training.replay import replayed, with_opinions
-from knowledge_update.training.rows import Encoded, Encoder, weighed
+from knowledge_update.training.rows import Encoded, Encoder, Weighed
 from knowledge_update.training.snapshots import Snapshots
+from knowledge_update.training.taught import Taught, taught
 from knowledge_update.training.trunk import Trunk, trunk_of
 from knowledge_update.training.validation import mean_loss
 
@@ -56,11 +57,11 @@ def run(config: Config, folder: RunFolder) -> Trained:
     began = time.monotonic()
     optimizers.check(config.optimizer)
     trackers.check(config.tracker)
-    rows = read_rows(folder.require(folder.dataset("train"), f"collect DOCS --out {folder.path}"))
-    if not rows:
-        raise DocumentError(f"{folder.dataset('train')} holds no rows to train on")
     base = resolve(config.model.name, local_files_only=config.model.local_files_only)
-    key = _key(config, folder, base)
+    template = ChatTemplate(load_tokenizer(base))
+    encoder = Encoder(template)
+    rows = taught(config, folder, encoder)
+    key = _key(config, rows.digest, base)
     done = _finished(folder, key)
     if done:
         log.info("the adapter is trained already")
@@ -68,47 +69,29 @@ def run(config: Config, folder: RunFolder) -> Trained:
     clock = Clock(folder.clock, key, began)
     chosen = precision(config.model.dtype, config.model.device)
     log.info("computing in %s", chosen.reason)
-    template = ChatTemplate(load_tokenizer(base))
     model = load_model(base, chosen, config.model.bits)
-    encoder = Encoder(template)
-    replay = encoder.encode_all(replayed(model, template, config, folder, {row["language"] for row in rows}))
-    questions = encoder.encode_all(row for row in rows if "text" not in row)
-    texts = encoder.encode_all(row for row in rows if "text" in row)
-    aside = _aside(config, folder, encoder)
-    trunk = _trunk(model, [*questions, *texts, *replay, *aside], encoder, config)
+    replay = encoder.encode_all(replayed(model, template, config, folder, rows.languages))
+    trunk = _trunk(model, (rows.questions, rows.texts, replay, rows.aside), encoder, config)
     replay = with_opinions(model, replay, encoder.prefix, config.training.replay_pull, trunk)
-    streams = _streams(questions, texts, replay, config.training)
-    return _train(model, trunk, streams, aside, template, config, folder, key, clock)
+    streams = _streams(rows, replay, config.training)
+    return _train(model, trunk, streams, rows, template, config, folder, key, clock)
 
 
-def _aside(config: Config, folder: RunFolder, encoder: Encoder) -> list[Encoded]:
-    """The rows that are not trained, where their loss is wanted."""
-    settings = config.training
-    if settings.validated_every(1) is None:
-        if settings.keep_best:
-            raise ConfigError("training.keep_best needs to know which is best: training.validate=epoch")
-        return []
-    rows = read_rows(folder.dataset("validation")) if folder.dataset("validation").exists() else []
-    if not rows:
-        raise DocumentError(f"{folder.dataset('validation')} holds no rows to validate with: writer.validation_share")
-    return weighed(encoder.encode_all(rows), settings.balance)
-
-
-def _trunk(model: Any, rows: list[Encoded], encoder: Encoder, config: Config) -> Trunk | None:
+def _trunk(model: Any, parts: Sequence[Sequence[Encoded]], encoder: Encoder, config: Config) -> Trunk | None:
     below, layers = methods.untrained_layers(model, config.adapter), methods.layers_of(model)
     trained = "all layers" if not below else f"the upper {layers - below} of {layers} layers"
     log.info("training %s (adapter.upper_share=%.2f)", trained, config.adapter.share)
     if below and config.model.bits == 8 and model.device.type != "cpu":
         log.info("in 8 bits on a GPU a row's states depend on its neighbours: the lower layers are computed anew")
         return None
-    return trunk_of(model, below, rows, encoder.prefix)
+    return trunk_of(model, below, parts, encoder.prefix)
 
 
 def _train(
     model: Any,
     trunk: Trunk | None,
     streams: Streams,
-    aside: list[Encoded],
+    rows: Taught,
     template: ChatTemplate,
     config: Config,
     folder: RunFolder,
@@ -134,6 +117,7 @@ def _train(
     hidden = trunk.hidden if trunk else None
     prefix = tuple(template.shared_prefix())
     engine = OneProcess(wrapped, list(tensors.values()), prefix, hidden)
+    aside = Weighed(rows.aside, settings.balance)
     validate = partial(mean_loss, wrapped, aside, prefix, hidden, settings.validation_rows) if aside else None
     recorder = Recorder(folder, state, tensors, optimizer, settings, pace, clock, snapshots, validate, an_epoch)
     ordered = batches if math.isfinite(pace.steps) else endless(streams, settings, config.seed)
@@ -144,7 +128,7 @@ def _train(
         methods.restore(wrapped, snapshots.best)
         log.info("the best by validation is kept, not the last (training.keep_best)")
     result = Trained(recorder.step, recorder.rows, recorder.last_loss, round(recorder.seconds, 1))
-    _save(wrapped, template, config, folder, key, result, recorder.losses)
+    _save(wrapped, template, config, folder, key, rows.digest, result, recorder.losses)
     clock.forget()
     return result
 
@@ -168,6 +152,7 @@ def _save(
     config: Config,
     folder: RunFolder,
     key: str,
+    dataset: str,
     result: Trained,
     losses: list[float],
 ) -> None:
@@ -181,7 +166,7 @@ def _save(
         arguments = {"key": key, "result": asdict(result), "model": config.model.name, "seed": config.seed}
         arguments |= {
             "base": identity(methods.base_of(model).config._name_or_path),
-            "dataset": digest(folder.dataset("train")),
+            "dataset": dataset,
         }
         write_json(unfinished / folder.training_arguments.name, {**arguments, "settings": asdict(config)})
     checkpoints.remove(folder.checkpoint)
@@ -194,17 +179,15 @@ def _finished(folder: RunFolder, key: str) -> Trained | None:
     return Trained(**arguments["result"]) if arguments["key"] == key else None
 
 
-def _key(config: Config, folder: RunFolder, base: str) -> str:
+def _key(config: Config, dataset: str, base: str) -> str:
     """What a training depends on; an adapter or checkpoint of another key is not this training's."""
-    found = hashlib.sha256(folder.dataset("train").read_bytes())
     settings = _settings(config)
     for how in _HOW:
         del settings["training"][how]
-    model = [identity(base), config.model.dtype, config.model.bits]
+    model = [dataset, identity(base), config.model.dtype, config.model.bits]
     if config.adapter.start_from:
         model.append(digest(Path(config.adapter.start_from).expanduser() / "adapter_model.safetensors"))
-    found.update(json.dumps([settings, *model], sort_keys=True).encode())
-    return found.hexdigest()[:16]
+    return hashlib.sha256(json.dumps([settings, *model], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _settings(config: Config) -> Row:
@@ -213,11 +196,9 @@ def _settings(config: Config) -> Row:
     return {**sections, "seed": config.seed}
 
 
-def _streams(
-    questions: list[Encoded], texts: list[Encoded], replay: list[Encoded], settings: TrainingConfig
-) -> Streams:
+def _streams(rows: Taught, replay: list[Encoded], settings: TrainingConfig) -> Streams:
     return Streams(
-        weighed(questions, settings.balance),
-        weighed(texts, settings.balance),
-        weighed(replay, settings.balance, settings.replay_weight),
+        Weighed(rows.questions, settings.balance),
+        Weighed(rows.texts, settings.balance),
+        Weighed(replay, settings.balance, settings.replay_weight),
     )

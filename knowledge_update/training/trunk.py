@@ -9,28 +9,29 @@ from torch import Tensor, nn
 
 from knowledge_update.display import log, progress
 from knowledge_update.training.objective import grouped, packs, states_of
-from knowledge_update.training.rows import Encoded
+from knowledge_update.training.rows import Encoded, lengths_of
 from knowledge_update.workers import workers
 
 # Beyond this the rows' states are not kept, and the lower layers are computed anew at every step.
 LIMIT_BYTES = 4 * 2**30
 
 
-def trunk_of(model: Any, depth: int, rows: Sequence[Encoded], prefix: Sequence[int]) -> "Trunk | None":
+def trunk_of(model: Any, depth: int, parts: Sequence[Sequence[Encoded]], prefix: Sequence[int]) -> "Trunk | None":
     """The trunk of a model with the rows read, or none where it would not save anything or the model cannot be cut.
 
     Args:
         model: A causal language model of transformers.
         depth: How many of its lowest layers are not trained.
-        rows: All rows of the training.
+        parts: All rows of the training.
         prefix: The ids that stand before rows marked as sharing them.
     """
     if not depth:
         return None
-    tokens = sum(len(ids) for _, ids in {_name(row) for row in rows})
+    tokens = sum(int(lengths_of(rows).sum()) for rows in parts)
     if tokens * model.config.hidden_size * model.dtype.itemsize > LIMIT_BYTES:
         log.info("%d tokens are too many to keep what the lower layers make of them: they are computed anew", tokens)
         return None
+    rows = [row for part in parts for row in part]
     trunk = Trunk(model, depth, prefix)
     if not trunk.fits(model, rows[0]):
         log.info("this model's layers cannot be computed apart: the lower ones are computed at every step")

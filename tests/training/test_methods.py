@@ -19,7 +19,7 @@ from knowledge_update.training.loop import train
 from knowledge_update.training.objective import loss_of, packs
 from knowledge_update.training.optimizers import optimizer_for
 from knowledge_update.training.pace import Pace
-from knowledge_update.training.rows import Encoded, Encoder, weighed
+from knowledge_update.training.rows import Encoded, Encoder, Weighed
 from knowledge_update.training.trunk import trunk_of
 
 FP32 = precision("float32", "cpu")
@@ -46,8 +46,8 @@ def method(name: str) -> tuple[AdapterConfig, int | None]:
 
 def trained(model: Any, config: AdapterConfig, encoder: Encoder, rows: list[Encoded], steps: int = 4) -> Any:
     """The model after a few real steps, the lower layers computed once where the method leaves them alone."""
-    rows = weighed(rows, 0.5)
-    trunk = trunk_of(model, methods.untrained_layers(model, config), rows, encoder.prefix)
+    rows = Weighed(rows, 0.5)
+    trunk = trunk_of(model, methods.untrained_layers(model, config), [rows], encoder.prefix)
     wrapped = methods.attach(model, config, seed=3)
     whole = Config(adapter=config)
     tensors = list(methods.trainable(wrapped).values())

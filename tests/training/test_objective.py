@@ -13,7 +13,7 @@ from knowledge_update.training import methods
 from knowledge_update.training.lora import fuse
 from knowledge_update.training.objective import loss_of, packs
 from knowledge_update.training.replay import with_opinions
-from knowledge_update.training.rows import IGNORED, Encoded, Encoder, Opinion, weighed
+from knowledge_update.training.rows import IGNORED, Encoded, Encoder, Opinion, Weighed
 
 
 def plain_loss(model: Any, row: Encoded, prefix: tuple[int, ...]) -> torch.Tensor:
@@ -26,7 +26,7 @@ def plain_loss(model: Any, row: Encoded, prefix: tuple[int, ...]) -> torch.Tenso
 
 
 def test_a_pack_is_its_rows(model: Any, encoder: Encoder, rows: list[Encoded]) -> None:
-    rows = weighed(rows, 0.5)
+    rows = Weighed(rows, 0.5)
     assert {row.shared for row in rows} == {True, False}
     (pack,) = packs(rows, encoder.prefix, torch.float32)
     together = loss_of(model, pack)
@@ -67,7 +67,7 @@ def test_a_model_that_agrees_with_its_teacher_stays_as_it_is(model: Any, encoder
 def test_straying_from_the_teachers_states_is_a_share_of_them(
     model: Any, encoder: Encoder, rows: list[Encoded]
 ) -> None:
-    taught = weighed(with_opinions(model, rows, encoder.prefix, pull=3.0), 0.5)
+    taught = Weighed(with_opinions(model, rows, encoder.prefix, pull=3.0), 0.5)
     tokens = sum((len(row.ids) - 1) * row.weight for row in taught)
     (pack,) = packs([*taught, rows[0]], encoder.prefix, torch.float32)
     (agreed,) = packs(

@@ -1,4 +1,4 @@
-"""Rows are loaded from files: checked before anything is trained, held out, weighed, kept on disk."""
+"""Rows are loaded from files: checked before anything is trained, held out, Weighed, kept on disk."""
 
 import gzip
 import json

@@ -23,7 +23,7 @@ def gradients(wrapped: Any, names: dict[str, torch.Tensor], work: list[Any]) -> 
 def test_gradients_are_those_of_the_whole_model(model: Any, encoder: Encoder, rows: list[Encoded]) -> None:
     config = AdapterConfig(rank=2, upper_share=0.5)
     assert methods.untrained_layers(model, config) == 1
-    known = trunk_of(model, 1, rows, encoder.prefix)
+    known = trunk_of(model, 1, [rows], encoder.prefix)
     assert known is not None
     wrapped = methods.attach(model, config, seed=1)
     names = methods.trainable(wrapped)
@@ -45,20 +45,20 @@ def test_gradients_are_those_of_the_whole_model(model: Any, encoder: Encoder, ro
 
 def test_a_training_of_all_layers_has_no_trunk(model: Any, encoder: Encoder, rows: list[Encoded]) -> None:
     assert methods.untrained_layers(model, AdapterConfig(upper_share=1.0)) == 0
-    assert trunk_of(model, 0, rows, encoder.prefix) is None
+    assert trunk_of(model, 0, [rows], encoder.prefix) is None
 
 
 def test_too_many_rows_are_not_kept(
     model: Any, encoder: Encoder, rows: list[Encoded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trunk, "LIMIT_BYTES", 1000)
-    assert trunk_of(model, 1, rows, encoder.prefix) is None
+    assert trunk_of(model, 1, [rows], encoder.prefix) is None
 
 
 def test_a_model_that_cannot_be_cut_is_noticed(model: Any, encoder: Encoder, rows: list[Encoded]) -> None:
     # A model that does something to its input before the first layer does it twice when it is cut.
     model.get_decoder().register_forward_pre_hook(_doubled, with_kwargs=True)
-    assert trunk_of(model, 1, rows, encoder.prefix) is None
+    assert trunk_of(model, 1, [rows], encoder.prefix) is None
 
 
 def _doubled(_: Any, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -72,6 +72,6 @@ def test_a_model_of_another_layout_trains_its_upper_layers_uncut(encoder: Encode
     sizes = {"n_embd": 32, "n_layer": 4, "n_head": 4, "vocab_size": len(encoder.template.tokenizer)}
     model = GPT2LMHeadModel(GPT2Config(**sizes))
     config = AdapterConfig(rank=2, upper_share=0.5)
-    assert trunk_of(model, methods.untrained_layers(model, config), rows, encoder.prefix) is None
+    assert trunk_of(model, methods.untrained_layers(model, config), [rows], encoder.prefix) is None
     names = methods.trainable(methods.attach(model, config, seed=1))
     assert {name.split(".h.")[1].split(".")[0] for name in names} == {"2", "3"}
