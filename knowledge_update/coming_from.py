@@ -100,7 +100,7 @@ NOTES = {
     "bit_training": "`optimizer.bits=8`: moments of 8 bits",
     "lr_scheduler": "`cosine`, `linear`, `constant`, `poly`, `warmup` (warm-up, then constant)",
     "warmup_proportion": "`--warmup_steps` wins where both are given, and a line says so",
-    "train data_path": "a file, a folder, a glob, or several with commas between; `FILE:2`: its rows twice an epoch",
+    "train data_path": "a file, folder or glob, or several with commas between; `FILE:2` takes its rows twice an epoch",
     "instruction_tuning_data_dir": "`./dataset/instruction_tuning` where only the other folder is named",
     "pretraining_data_dir": "`./dataset/pretraining` where only the other folder is named",
     "num_workers": "processes that tokenise, beyond the first 10,000 rows; training reads tokens, it waits for nobody",

@@ -7,7 +7,6 @@ from typing import Any
 from knowledge_update.errors import ConfigError
 
 
-@cache
 class Found(str):
     """A dotted path that was found in a run folder, whoever wrote it: it is compared, never called."""
 
@@ -24,6 +23,11 @@ def own(key: str, path: str) -> Callable[..., Any]:
     """
     if isinstance(path, Found):
         raise ConfigError(f"{key}={path} was found in the run folder, and what is found is not called: name it again")
+    return _at(key, path)
+
+
+@cache
+def _at(key: str, path: str) -> Callable[..., Any]:
     import sys
 
     from hydra.utils import get_object
