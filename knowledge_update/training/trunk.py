@@ -28,7 +28,7 @@ def trunk_of(model: Any, depth: int, rows: Sequence[Encoded], prefix: Sequence[i
     if not depth:
         return None
     tokens = sum(len(ids) for _, ids in {_name(row) for row in rows})
-    if tokens * model.config.hidden_size * model.dtype.itemsize > LIMIT_BYTES:
+    if tokens * model.config.get_text_config().hidden_size * model.dtype.itemsize > LIMIT_BYTES:
         log.info("%d tokens are too many to keep what the lower layers make of them: they are computed anew", tokens)
         return None
     trunk = Trunk(model, depth, prefix)
