@@ -54,6 +54,7 @@ def run(config: Config, folder: RunFolder) -> Trained:
         WorkError: When the training fails or its result cannot be written.
     """
     began = time.monotonic()
+    methods.check(config)
     optimizers.check(config.optimizer)
     trackers.check(config.tracker)
     rows = read_rows(folder.require(folder.dataset("train"), f"collect DOCS --out {folder.path}"))
