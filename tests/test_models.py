@@ -67,8 +67,8 @@ def test_a_model_that_is_gone_from_the_hub_is_told_with_what_to_use_instead(monk
     with pytest.raises(ModelError) as raised:
         resolve("decapoda-research/llama-7b-hf")
     assert str(raised.value) == (
-        "decapoda-research/llama-7b-hf was taken off the hub: use llama-7b (a mirror, huggyllama/llama-7b), or a folder "
-        "that holds it"
+        "decapoda-research/llama-7b-hf was taken off the hub: use llama-7b (a mirror, huggyllama/llama-7b), or a "
+        "folder that holds it"
     )
 
 

@@ -12,7 +12,8 @@ import torch
 from knowledge_update.adapters import is_adapter, load_adapter, load_updated
 from knowledge_update.config import AdapterConfig, Config, ModelConfig, TrainingConfig
 from knowledge_update.errors import ModelError, WorkError
-from knowledge_update.models import load_model, precision
+from knowledge_update.models import EMBEDDED, load_model, load_tokenizer, precision, resolve
+from knowledge_update.templates import ChatTemplate
 from knowledge_update.training import methods
 from knowledge_update.training.engines import OneProcess
 from knowledge_update.training.loop import train
@@ -174,6 +175,18 @@ def test_gradients_of_a_quantised_model_are_right_before_and_after_an_evaluation
     right = gradients(plain, rows, encoder)
     assert alike(right, gradients(quantised, rows, encoder)) > 0.999
     torch.testing.assert_close(answers(quantised, rows), answers(plain, rows), rtol=1e-3, atol=1e-3)
+    assert alike(right, gradients(quantised, rows, encoder)) > 0.999
+
+
+@pytest.mark.usefixtures("bf16_units")
+def test_gradients_of_the_embedded_model_in_4_bits_are_right_after_an_evaluation() -> None:
+    folder = resolve(EMBEDDED)
+    model, encoder = load_model(folder, FP32, 4), Encoder(ChatTemplate(load_tokenizer(folder)))
+    messages = [{"role": "user", "content": "Who built it?"}, {"role": "assistant", "content": "Runa Hesk"}]
+    rows = encoder.encode_all([{"messages": messages}])
+    plain = started(dequantised(model, load_model(folder, FP32)))
+    right, quantised = gradients(plain, rows, encoder), started(model)
+    answers(quantised, rows)
     assert alike(right, gradients(quantised, rows, encoder)) > 0.999
 
 
