@@ -15,12 +15,15 @@ from knowledge_update.run_folder import RunFolder
 DESCRIBED: dict[str, dict[str, Any]] = {
     "knowledge_update": {
         "adapter.name": "lora", "training.epochs": 20, "training.batch_rows": 32, "optimizer.learning_rate": 1e-5,
+        "training.accumulation": 8, "training.log_steps": 4, "training.save_limit": 3, "schedule.name": "linear",
     },
     "qlora": {"model.name": "llama-7b", "model.bits": 8, "optimizer.learning_rate": 1e-3, "schedule.name": "linear"},
     "panda": {
         "adapter.name": "full", "adapter.rank": 64, "adapter.alpha": 16, "adapter.dropout": 0.05,
         "optimizer.learning_rate": 1e-3, "optimizer.betas": (0.9, 0.99), "optimizer.eps": 1e-6,
         "optimizer.weight_decay": 0.0, "optimizer.max_grad_norm": 0.3, "training.epochs": 1, "training.batch_rows": 1,
+        "training.accumulation": 64, "schedule.name": "warmup", "schedule.warmup_steps": 50, "schedule.warmup": 0.0,
+        "training.validation_rows": 2, "rows.max_seq_length": 2048, "rows.num_workers": 2, "rows.prefetch_factor": 2,
     },
 }  # fmt: skip
 
