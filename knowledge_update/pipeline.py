@@ -71,6 +71,11 @@ def run(config: Config, folder: RunFolder) -> Any:
         config: The resolved configuration, `documents` named.
         folder: Where everything goes; what is finished there is not done again.
     """
+    if config.model.bits or config.adapter.start_from:
+        from knowledge_update.training import methods
+
+        # What training would stumble over is told before documents are read.
+        methods.check(config)
     if config.budget is not None:
         return run_within(config, folder)
     result = None

@@ -46,7 +46,7 @@ class Session:
 
     def _prompt(self) -> list[int]:
         """The conversation as ids; the oldest turns go when the context would overflow."""
-        room = getattr(self.model.config, "max_position_embeddings", 4096) - self.max_new_tokens
+        room = getattr(self.model.config.get_text_config(), "max_position_embeddings", 4096) - self.max_new_tokens
         ids = self.template.prompt(self.messages)
         while len(ids) > room and len(self.messages) > 1:
             self.messages = self.messages[2:]

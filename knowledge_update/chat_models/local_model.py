@@ -65,7 +65,7 @@ class LocalModel:
         ends = ends if isinstance(ends, list) else [ends] if isinstance(ends, int) else []
         self._template = ChatTemplate(load_tokenizer(folder), ends)
         self._name, self._batch_tokens = identity(folder), batch_tokens
-        self._longest = int(getattr(self._model.config, "max_position_embeddings", 0) or 0)
+        self._longest = int(getattr(self._model.config.get_text_config(), "max_position_embeddings", 0) or 0)
         self._waiting: list[_Row] = []
         self._stopped = threading.Event()
         self._held = ExitStack()

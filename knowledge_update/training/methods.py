@@ -9,13 +9,25 @@ import re
 from pathlib import Path
 from typing import Any
 
+from knowledge_update import quantisation
 from knowledge_update.adapters import adapter_base, adapter_shapes, load_adapter
-from knowledge_update.config import AdapterConfig
+from knowledge_update.config import AdapterConfig, Config
 from knowledge_update.display import log
 from knowledge_update.errors import ModelError, WorkError
-from knowledge_update.quantisation import quantised
+from knowledge_update.models import first_line
 from knowledge_update.training.dropout import seeded
 from knowledge_update.training.lora import fuse
+
+
+def check(config: Config) -> None:
+    """Checks what a method needs before any work: what quantises is installed, the given adapter is one of its kind.
+
+    Raises:
+        ModelError: When not.
+    """
+    quantisation.check(config.model.bits)
+    if config.adapter.start_from:
+        _stored(config.adapter)
 
 
 def attach(model: Any, config: AdapterConfig, seed: int, *, checkpointing: bool = False) -> Any:
@@ -41,7 +53,7 @@ def attach(model: Any, config: AdapterConfig, seed: int, *, checkpointing: bool 
     if config.name == "full":
         trained = _whole(model, config)
     elif config.start_from:
-        trained = _continued(model, Path(config.start_from).expanduser(), config)
+        trained = _continued(model, config)
     else:
         trained = _adapted(model, config)
     seeded(trained, seed)
@@ -85,12 +97,28 @@ def alpha_of(config: AdapterConfig) -> float:
     return round(2 * math.sqrt(config.rank)) if config.rslora else 2 * config.rank
 
 
-def _continued(model: Any, folder: Path, config: AdapterConfig) -> Any:
+def _continued(model: Any, config: AdapterConfig) -> Any:
     """The adapter of a folder, to be trained on: its layers and targets are its own, dropout is the configuration's."""
+    folder, stored = _folder(config), _stored(config)
+    stored.lora_dropout = config.dropout
+    log.info("going on from the adapter %s of %s, on its own layers", folder, adapter_base(folder))
+    return load_adapter(model, folder, is_trainable=True, config=stored)
+
+
+def _folder(config: AdapterConfig) -> Path:
+    return Path(config.start_from or "").expanduser()
+
+
+def _stored(config: AdapterConfig) -> Any:
+    """What a given adapter is; refused where the configuration says otherwise."""
     from peft import PeftConfig
 
+    folder = _folder(config)
     adapter_shapes(folder)
-    stored = PeftConfig.from_pretrained(str(folder))
+    try:
+        stored = PeftConfig.from_pretrained(str(folder))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ModelError(f"{folder}: its adapter_config.json cannot be read: {first_line(error)}") from error
     theirs = {
         "rank": getattr(stored, "r", None), "rslora": getattr(stored, "use_rslora", None),
         "dora": getattr(stored, "use_dora", None), "alpha": getattr(stored, "lora_alpha", None),
@@ -102,16 +130,14 @@ def _continued(model: Any, folder: Path, config: AdapterConfig) -> Any:
                 f"adapter.start_from={folder}: its adapter.{name} is {theirs[name]}, not {value}; "
                 f"say adapter.{name}={theirs[name]}"
             )
-    stored.lora_dropout = config.dropout
-    log.info("going on from the adapter %s of %s, on its own layers", folder, adapter_base(folder))
-    return load_adapter(model, folder, is_trainable=True, config=stored)
+    return stored
 
 
 def _whole(model: Any, config: AdapterConfig) -> Any:
     """The model itself: all of it, or the upper layers where a share is named."""
     import torch
 
-    if quantised(model):
+    if quantisation.quantised(model):
         raise ModelError("adapter=full trains the weights themselves, quantised ones cannot be: say adapter=lora")
     if model.dtype == torch.float16:
         raise ModelError("adapter=full loses small gradients in float16: say model.dtype=float32 or bfloat16")
@@ -129,7 +155,7 @@ def untrained_layers(model: Any, config: AdapterConfig) -> int:
     """How many of a model's lowest layers are not trained."""
     layers = layers_of(model)
     if config.start_from:
-        numbers = [_layer(name) for name in adapter_shapes(Path(config.start_from).expanduser())]
+        numbers = [_layer(name) for name in adapter_shapes(_folder(config))]
         # What belongs to no layer may stand before the first.
         return min((number or 0 for number in numbers), default=0)
     return layers - max(1, round(layers * config.share))

@@ -55,6 +55,7 @@ def run(config: Config, folder: RunFolder) -> Trained:
         WorkError: When the training fails or its result cannot be written.
     """
     began = time.monotonic()
+    methods.check(config)
     optimizers.check(config.optimizer)
     trackers.check(config.tracker)
     base = resolve(config.model.name, local_files_only=config.model.local_files_only)

@@ -28,7 +28,7 @@ def trunk_of(model: Any, depth: int, parts: Sequence[Sequence[Encoded]], prefix:
     if not depth:
         return None
     tokens = sum(int(lengths_of(rows).sum()) for rows in parts)
-    if tokens * model.config.hidden_size * model.dtype.itemsize > LIMIT_BYTES:
+    if tokens * model.config.get_text_config().hidden_size * model.dtype.itemsize > LIMIT_BYTES:
         log.info("%d tokens are too many to keep what the lower layers make of them: they are computed anew", tokens)
         return None
     rows = [row for part in parts for row in part]

@@ -12,7 +12,8 @@ import torch
 from knowledge_update.adapters import is_adapter, load_adapter, load_updated
 from knowledge_update.config import AdapterConfig, Config, ModelConfig, TrainingConfig
 from knowledge_update.errors import ModelError, WorkError
-from knowledge_update.models import load_model, precision
+from knowledge_update.models import EMBEDDED, load_model, load_tokenizer, precision, resolve
+from knowledge_update.templates import ChatTemplate
 from knowledge_update.training import methods
 from knowledge_update.training.engines import OneProcess
 from knowledge_update.training.loop import train
@@ -156,6 +157,15 @@ def bits(request: pytest.FixtureRequest) -> int:
     return int(request.param)
 
 
+@pytest.fixture
+def bf16_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets bitsandbytes take this processor for one with bf16 units; its kernels for them run without, too."""
+    from bitsandbytes.nn import modules
+
+    monkeypatch.setattr(modules, "has_avx512bf16", lambda: True)
+
+
+@pytest.mark.usefixtures("bf16_units")
 def test_gradients_of_a_quantised_model_are_right_before_and_after_an_evaluation(
     bits: int, tiny_model: str, encoder: Encoder, rows: list[Encoded]
 ) -> None:
@@ -168,11 +178,22 @@ def test_gradients_of_a_quantised_model_are_right_before_and_after_an_evaluation
     assert alike(right, gradients(quantised, rows, encoder)) > 0.999
 
 
-def test_no_layer_takes_the_road_without_a_gradient(tiny_model: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bitsandbytes.nn import Linear4bit, modules
+@pytest.mark.usefixtures("bf16_units")
+def test_gradients_of_the_embedded_model_in_4_bits_are_right_after_an_evaluation() -> None:
+    folder = resolve(EMBEDDED)
+    model, encoder = load_model(folder, FP32, 4), Encoder(ChatTemplate(load_tokenizer(folder)))
+    messages = [{"role": "user", "content": "Who built it?"}, {"role": "assistant", "content": "Runa Hesk"}]
+    rows = encoder.encode_all([{"messages": messages}])
+    plain = started(dequantised(model, load_model(folder, FP32)))
+    right, quantised = gradients(plain, rows, encoder), started(model)
+    answers(quantised, rows)
+    assert alike(right, gradients(quantised, rows, encoder)) > 0.999
 
-    # As on a processor with bf16 units.
-    monkeypatch.setattr(modules, "has_avx512bf16", lambda: True)
+
+@pytest.mark.usefixtures("bf16_units")
+def test_no_layer_takes_the_road_without_a_gradient(tiny_model: str) -> None:
+    from bitsandbytes.nn import Linear4bit
+
     layers = [layer for layer in load_model(tiny_model, FP32, 4).modules() if isinstance(layer, Linear4bit)]
     assert len(layers) == 14
     assert not any(layer.support_avx512bf16_for_cpu for layer in layers)
