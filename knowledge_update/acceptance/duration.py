@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from knowledge_update.display import console, log, table
-from knowledge_update.errors import ConfigError, DocumentError
+from knowledge_update.errors import ConfigError, DocumentError, RunFolderError
 from knowledge_update.run_folder import digest, read_json, write_json
 
 DATASETS = tuple(f"datasets/qa_pairs_00{number}.jsonl" for number in (1, 2, 3))
@@ -66,12 +66,17 @@ def check(patterns: Sequence[str], output: Path, limit: float, passed_on: Sequen
     Raises:
         ConfigError: For a limit that is none, and for two datasets of one name.
         DocumentError: When a dataset is missing.
+        RunFolderError: When the output folder cannot be written, or its record not be read.
     """
     if not (0 < limit < math.inf):
         raise ConfigError(f"--limit-hours {limit:g}: above 0")
-    runs = []
-    for dataset in _datasets(patterns):
-        runs.append(_run(dataset, output, passed_on))
+    datasets, start, runs = _datasets(patterns), launcher(), []
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunFolderError(f"cannot write {output}: {error.strerror}") from error
+    for dataset in datasets:
+        runs.append(_run(dataset, output, start, passed_on))
         _record(output, runs[-1])
     return _told(runs, limit)
 
@@ -90,7 +95,7 @@ def _datasets(patterns: Sequence[str]) -> list[Path]:
     return found
 
 
-def _run(dataset: Path, output: Path, passed_on: Sequence[str]) -> Run:
+def _run(dataset: Path, output: Path, start: Sequence[str], passed_on: Sequence[str]) -> Run:
     words = [*SETTINGS, *passed_on]
     key = hashlib.sha256("\0".join([digest(dataset), *words]).encode()).hexdigest()[:16]
     folder, losses, before = output / dataset.stem, LOSSES / f"{dataset.stem}.npy", _recorded(output).get(dataset.stem)
@@ -101,7 +106,7 @@ def _run(dataset: Path, output: Path, passed_on: Sequence[str]) -> Run:
     written = _written(losses)
     started, clock = datetime.now(), time.monotonic()
     log.info("%s: training began at %s", dataset, started.strftime(_CLOCK))
-    code = _trained([*launcher(), "train", "--data_path", str(dataset), "--output_dir", str(folder), *words])
+    code = _trained([*start, "train", "--data_path", str(dataset), "--output_dir", str(folder), *words])
     seconds, ended = time.monotonic() - clock, datetime.now()
     log.info("%s: training ended at %s, after %.2f hours", dataset, ended.strftime(_CLOCK), seconds / 3600)
     # Those of an earlier training must not be taken for this one's.
@@ -164,11 +169,13 @@ def _put_aside(folder: Path) -> None:
 
 def _recorded(output: Path) -> dict[str, Run]:
     file = output / RECORD
-    return {stem: Run(**fields) for stem, fields in read_json(file).items()} if file.exists() else {}
+    try:
+        return {stem: Run(**fields) for stem, fields in read_json(file).items()} if file.exists() else {}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise RunFolderError(f"{file} cannot be read: remove it, or name another --output_dir") from error
 
 
 def _record(output: Path, run: Run) -> None:
-    output.mkdir(parents=True, exist_ok=True)
     runs = {**_recorded(output), Path(run.dataset).stem: run}
     write_json(output / RECORD, {stem: asdict(each) for stem, each in runs.items()})
 

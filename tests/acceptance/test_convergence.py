@@ -1,17 +1,15 @@
 """`kupdate check convergence`: files of every kind, the table, the verdict in a line, the exit code."""
 
 import pickle
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from described import shell
 
 from knowledge_update.acceptance.convergence import read
 
-ROOT = Path(__file__).parents[2]
 CONVERGED = 1 + 3 * np.exp(-np.arange(600) / 40) + 0.1 * np.random.default_rng(0).standard_normal(600)
 DIVERGING = CONVERGED + np.arange(600) / 100
 
@@ -116,27 +114,13 @@ def test_losses_come_as_they_were_written(losses: Path) -> None:
     assert np.array_equal(read(losses / "qa_pairs_002.npy"), CONVERGED[:400].astype(np.float32))
 
 
-def script(cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Runs the described shell script, from a copy whose `kupdate` is this code."""
-    shells, command = cwd / "place" / "shells", cwd / "place" / ".venv" / "bin" / "kupdate"
-    shells.mkdir(parents=True)
-    command.parent.mkdir(parents=True)
-    command.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m knowledge_update "$@"\n')
-    command.chmod(0o755)
-    (shells / "cauchy_test.sh").write_bytes((ROOT / "shells" / "cauchy_test.sh").read_bytes())
-    return subprocess.run(
-        ["bash", str(shells / "cauchy_test.sh"), *words], cwd=cwd, capture_output=True, encoding="utf-8", timeout=60,
-        check=False,
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize(
     "words",
     [[], ["-f", "losses", "-t", "0.0005"], ["--folder=losses", "--threshold", "0.001", "-s", "cauchy_test.py"]],
     ids=lambda words: " ".join(words) or "no options",
 )
 def test_the_described_script(losses: Path, tmp_path: Path, words: list[str]) -> None:
-    ended = script(tmp_path, *words)
+    ended = shell("cauchy_test.sh", tmp_path, *words)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.splitlines()[-1] == "converged: 2 of 2"
 
@@ -144,6 +128,6 @@ def test_the_described_script(losses: Path, tmp_path: Path, words: list[str]) ->
 def test_a_script_of_ones_own_judges_instead(losses: Path, tmp_path: Path) -> None:
     own = tmp_path / "my own.py"
     own.write_text("import sys\nprint(sys.argv[1:])\nsys.exit(3)\n", encoding="utf-8")
-    ended = script(tmp_path, "-s", str(own), "-f", "some", "-t", "0.5")
+    ended = shell("cauchy_test.sh", tmp_path, "-s", str(own), "-f", "some", "-t", "0.5")
     assert ended.returncode == 3
     assert ended.stdout == "['--loss_folder', 'some', '--threshold', '0.5']\n"
