@@ -164,11 +164,13 @@ def test_the_limit_counts(kupdate: Kupdate, datasets: Path, tmp_path: Path) -> N
     assert sorted(path.name for path in (tmp_path / "other").iterdir()) == ["durations.json", *STEMS]
 
 
-def test_a_key_is_written_nowhere(kupdate: Kupdate, datasets: Path, tmp_path: Path) -> None:
+def test_a_key_goes_to_the_environment_alone(
+    kupdate: Kupdate, datasets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "another")
     assert kupdate("check", "time", "--wandb_key", "s3cret")[0] == 0
-    (tmp_path / "words.jsonl").unlink()
-    found = [path for path in tmp_path.rglob("*") if path.is_file() and b"s3cret" in path.read_bytes()]
-    assert found == []
+    assert os.environ["WANDB_API_KEY"] == "s3cret"
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and b"s3cret" in path.read_bytes()] == []
 
 
 @pytest.mark.parametrize(
