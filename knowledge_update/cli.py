@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from knowledge_update import __version__, credentials, flags
+from knowledge_update.acceptance import verbs as acceptance
 from knowledge_update.errors import KnowledgeUpdateError, UserError
 
 app = typer.Typer(
@@ -20,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(acceptance.app, name="check")
 
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="The run folder; runs/<name of DOCS> when not given.")]
 Run = Annotated[Path, typer.Argument(help="A run folder, as `kupdate run` and `kupdate collect` leave it.")]
@@ -296,7 +298,8 @@ def _main(words: list[str]) -> int:
     verbs = getattr(command, "commands", {})
     if words[:2] in (["facts", "export"], ["facts", "import"]) and len(words) == 4:
         words = ["facts", words[2], f"--{words[1]}", words[3]]
-    if verb in verbs:
+    # A verb of verbs (`check`) has no settings of its own.
+    if verb in verbs and not hasattr(verbs[verb], "commands"):
         own = [option for parameter in verbs[verb].params for option in (*parameter.opts, *parameter.secondary_opts)]
         rest, values = flags.apply(verb, words[1:], [*own, "--help"])
         words = [verb, *rest]

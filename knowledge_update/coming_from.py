@@ -55,9 +55,11 @@ SYSTEMS: dict[str, tuple[Command, ...]] = {
         Command("bash shells/evaluate.sh, python evaluate.py", "kupdate evaluate RUN", "evaluate",
                 tuple("data_path data_name_sft data_name_base max_attempts retry_delay local_model_path".split()),
                 "containment and F1; no judge model yet"),
-        Command("bash test_case_1.sh", "", "check"),
-        Command("bash cauchy_test.sh, python cauchy_test.py", "", "check",
-                tuple("folder threshold script loss_folder".split())),
+        Command("bash test_case_1.sh", "bash shells/test_case_1.sh", "check", (),
+                "`kupdate check time`: exit code 0 for a pass, 1 for a failure; a training that fails, fails it"),
+        Command("bash cauchy_test.sh", "bash shells/cauchy_test.sh", "check", ("folder", "threshold", "script"),
+                "the smoothed loss is judged, from some step to the end; `--rule any-pair` is the described rule"),
+        Command("python cauchy_test.py", "kupdate check convergence", "check", ("loss_folder", "threshold")),
     ),
     "The QLoRA project": (
         Command("python finetune.py", "kupdate train RUN", "train", tuple(
@@ -108,11 +110,20 @@ NOTES = {
     "max_seq_length": "longer texts are split, longer conversations too; an answer without its end is never learned",
     "validation": "without a size, the rows that are marked as validation, else 5 %",
     "validation_size": "a number of rows, or a share: `0.1`, `10%`",
+    "folder": "`losses`; also `-f`",
+    "threshold": "0.001; also `-t`",
+    "script": "a Python script of your own that judges instead; also `-s`",
     "lora_alpha": "2 · rank where it is not given",
 }
 
 # Options that Typer declares, by their verbs.
-_OWN = {("train", "conf_path"): "--conf-path"}
+_OWN = {
+    ("train", "conf_path"): "--conf-path",
+    ("check", "folder"): "--loss-folder",
+    ("check", "loss_folder"): "--loss-folder",
+    ("check", "threshold"): "--threshold",
+    ("check", "script"): "--script",
+}
 
 _HEAD = """# Coming from another system
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from knowledge_update.display import log
 
-VERBS = ("run", "train")
+VERBS = ("run", "train", "check")
 # The described options, and the environment variable of the described script, by what the library reads.
 OPTIONS = {"key": "WANDB_API_KEY", "wandb_key": "WANDB_API_KEY"}
 VARIABLES = {"WANDB_KEY": "WANDB_API_KEY"}
