@@ -41,7 +41,7 @@ class RunFolder:
             RunFolderError: Where a file stands in its place or it cannot be written.
         """
         try:
-            for name in self.parts:
+            for name in ("", *self.parts):
                 (self.path / name).mkdir(parents=True, exist_ok=True)
             for folder in (self.adapter, self.checkpoint):
                 restore(folder)
@@ -173,12 +173,14 @@ class RunFolder:
 class OutputFolder(RunFolder):
     """What a training leaves behind that has rows of its own and no run: `checkpoint-final` beside `checkpoint-STEP`.
 
+    As the described systems have it, the losses of all trainings are together in `losses/`, where the command was said.
+
     Args:
         path: The folder; made when `create` is called.
         name: Of the rows, for their losses.
     """
 
-    parts = ("losses",)
+    parts = ()
 
     def __init__(self, path: str | Path, name: str) -> None:
         super().__init__(path)
@@ -199,7 +201,7 @@ class OutputFolder(RunFolder):
 
     @property
     def losses(self) -> Path:
-        return self.path / "losses" / f"{self.name}.npy"
+        return Path("losses") / f"{self.name}.npy"
 
     @property
     def replay(self) -> Path:

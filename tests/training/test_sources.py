@@ -18,7 +18,7 @@ from knowledge_update.errors import ConfigError, DocumentError, UserError, WorkE
 from knowledge_update.run_config import merged, stored, write
 from knowledge_update.run_folder import RunFolder
 from knowledge_update.training import tokenising
-from knowledge_update.training.rows import IGNORED, Encoder, weighed
+from knowledge_update.training.rows import IGNORED, Encoder, Weighed
 from knowledge_update.training.sources import Loaded, load_rows
 from knowledge_update.training.tokenised import Writer
 
@@ -91,7 +91,7 @@ def test_the_encoding_is_that_of_a_run_folders_rows(encoder: Encoder) -> None:
     assert list(found.rows) == encoder.encode_all([row, {"text": "灯塔建于一八七四年。"}])
     assert found.rows.lengths.tolist() == [len(row.ids) for row in found.rows]
     assert list(found.rows[1:]) == [found.rows[1]] == [found.rows[-1]]
-    assert list(found.rows.weighed(0.5)[:2]) == weighed(list(found.rows), 0.5)
+    assert list(Weighed(found.rows, 0.5)[:2]) == list(Weighed(list(found.rows), 0.5))
 
 
 BROKEN = [

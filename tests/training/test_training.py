@@ -23,9 +23,9 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("rows") / "qa_pairs_001.jsonl"
     pairs = [(f"Which ship lies at berth {number}?", f"the Wendel {number}") for number in range(60)]
     lines = [
-        json.dumps({"id": str(number), "conversations": [{"from": "user", "value": q}, {"from": "assistant", "value": a}]})
-        for number, (q, a) in enumerate(pairs)
-    ]  # fmt: skip
+        json.dumps({"conversations": [{"from": "user", "value": q}, {"from": "assistant", "value": a}]})
+        for q, a in pairs
+    ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 
@@ -39,12 +39,19 @@ def command(rows: Path, tiny_model: str) -> Callable[..., list[str]]:
     return make
 
 
+def place(command: list[str]) -> Path:
+    """Where a command is said: each training has a place of its own."""
+    out = Path(command[command.index("--output_dir") + 1])
+    out.with_name(f"{out.name}-place").mkdir(exist_ok=True)
+    return out.with_name(f"{out.name}-place")
+
+
 def done(command: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=place(command))
 
 
 def losses(out: Path) -> np.ndarray:
-    return np.load(out / "losses/qa_pairs_001.npy")
+    return np.load(out.with_name(f"{out.name}-place") / "losses/qa_pairs_001.npy")
 
 
 def test_rows_of_a_file_become_what_the_described_command_leaves(
@@ -82,7 +89,9 @@ def test_an_ended_training_goes_on_to_the_same_end(
     words = ("--num_train_epochs", "12", "--per_device_train_batch_size", "2", "--lora_dropout", "0.1")
     alone, out = tmp_path / "alone", tmp_path / "ended"
     assert done(command(alone, *words)).returncode == 0
-    process = subprocess.Popen(command(out, *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command(out, *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=place(command(out))
+    )
     end = time.monotonic() + 120
     while not (out / ".checkpoint/progress.json").exists() and time.monotonic() < end:
         time.sleep(0.01)
@@ -104,7 +113,9 @@ def test_an_ended_training_goes_on_to_the_same_end(
 def test_a_budget_is_filled_also_after_a_kill(command: Callable[..., list[str]], tmp_path: Path) -> None:
     out, budget = tmp_path / "output", 180.0
     words = ("--budget", "3m", "--per_device_train_batch_size", "2")
-    process = subprocess.Popen(command(out, *words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command(out, *words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=place(command(out))
+    )
     end = time.monotonic() + 160
     while not ((out / "clock.json").exists() and read_json(out / "clock.json")["seconds"] > budget / 2):
         assert time.monotonic() < end and process.poll() is None
@@ -139,7 +150,8 @@ def test_mistakes_are_told_in_a_line(command: Callable[..., list[str]], tmp_path
         assert ended.returncode == 2 and told in ended.stderr, (words, ended.stderr)
         assert len(ended.stderr.splitlines()) == 1
         assert not (tmp_path / "output").exists()
-    ended = done([sys.executable, "-m", "knowledge_update", "train", f"model={tiny_model}"])
+    words = [sys.executable, "-m", "knowledge_update", "train", f"model={tiny_model}"]
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path)
     assert (ended.returncode, ended.stderr) == (
         2, "kupdate: nothing to train on was named: kupdate train RUN, or kupdate train --data_path FILE\n",
     )  # fmt: skip
