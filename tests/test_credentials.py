@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,13 +88,13 @@ def test_no_process_shows_the_key_while_it_runs(tmp_path: Path) -> None:
 
 
 def test_a_training_with_a_key_leaves_it_in_no_file(
-    run_kupdate: Callable[..., object], docs: Path, tiny_model: str, tmp_path: Path
+    run_kupdate: Callable[..., Any], kupdate: Kupdate, docs: Path, tiny_model: str, tmp_path: Path
 ) -> None:
     """The described flags, for real: wandb without a network, and every file of the run and of the home searched."""
     home = tmp_path / "home"
     home.mkdir()
     small = [f"model={tiny_model}", "preset=debug", "training.replay_share=0", "adapter.rank=2"]
-    assert run_kupdate("collect", docs, "--out", "out", *small, cwd=tmp_path, HOME=str(home)).code == 0
+    assert kupdate("collect", docs, "--out", "out", *small)[0] == 0
     options = ["--key", KEY, "--use_wandb", "True", "--wandb_run_name", "run-lora", "--optimizer", "NVLAMB"]
     ended = run_kupdate(
         "train", "out", *options, "--bit_training", "--warmup_steps=2", "--warmup_proportion", "0.5", "--lr_scheduler",
