@@ -224,7 +224,7 @@ def _stage(context: typer.Context, stage: str, path: Path, settings: list[str] |
     folder = _folder(path)
     before = stored(folder)
     if stage == "train":
-        refuse_code(before, settings or (), context.obj or {}, folder)
+        refuse_code(before, settings or (), context.obj or {}, folder, conf)
     try:
         config = changed(before, settings or (), context.obj or {}, folder, conf)
         return pipeline.run_stage(getattr(pipeline, stage), config, folder)

@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from knowledge_update.config import AdapterConfig
-from knowledge_update.training import adapters, speed
+from knowledge_update.training import methods, speed
 from knowledge_update.training.objective import loss_of, packs
 from knowledge_update.training.rows import Encoded, Encoder
 from knowledge_update.training.speed import Speedometer, Work, matmul_peak, memory, work_of
@@ -50,7 +50,7 @@ def test_layers_below_the_first_trained_one_cost_their_forward(
 
 
 def test_lora_costs_four_a_weight(model: Any, encoder: Encoder) -> None:
-    wrapped = adapters.attach(model, AdapterConfig(rank=2, upper_share=1.0), seed=1)
+    wrapped = methods.attach(model, AdapterConfig(rank=2, upper_share=1.0), seed=1)
     vocabulary = model.get_output_embeddings().weight.shape[0]
     assert work_of(wrapped) == Work(4 * 2 * LAYER, 4 * 32 * vocabulary)
     assert work_of(wrapped, below=1).token == 4 * LAYER
@@ -60,9 +60,9 @@ def test_lora_of_the_upper_layers(
     model: Any, encoder: Encoder, rows: list[Encoded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # PyTorch does not count `addmm_`, by which LoRA's products are joined.
-    monkeypatch.setattr(adapters, "fuse", lambda model: 0)
+    monkeypatch.setattr(methods, "fuse", lambda model: 0)
     rank = 3
-    wrapped = adapters.attach(model, AdapterConfig(rank=rank, upper_share=0.5), seed=1)
+    wrapped = methods.attach(model, AdapterConfig(rank=rank, upper_share=0.5), seed=1)
     assert work_of(wrapped).token == (2 + 4) * LAYER
     flop, tokens, labels = counted(wrapped.get_base_model(), encoder, rows)
     # What is not counted: LoRA's own products; and what is counted but not done: the gradient of the first input.
