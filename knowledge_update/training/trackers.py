@@ -23,8 +23,8 @@ from knowledge_update.own_code import own
 class Tracker(Protocol):
     """What is told of a training."""
 
-    def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Takes figures of a step."""
+    def log(self, step: int, values: Mapping[str, Any]) -> None:
+        """Takes what is known of a step; its figures are shown."""
 
     def close(self) -> None:
         """Ends the run; what was told is kept."""
@@ -110,10 +110,11 @@ class _Told:
         except Exception as error:  # of a library that is not needed for training
             _left_out(name, error)
 
-    def log(self, step: int, values: Mapping[str, float]) -> None:
+    def log(self, step: int, values: Mapping[str, Any]) -> None:
+        figures = {name: value for name, value in values.items() if isinstance(value, int | float) and name != "step"}
         for name, tracker in list(self._open.items()):
             try:
-                tracker.log(step, values)
+                tracker.log(step, figures)
             except Exception as error:
                 del self._open[name]
                 _left_out(name, error)
