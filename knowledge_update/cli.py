@@ -219,12 +219,10 @@ def _new(
 def _stage(context: typer.Context, stage: str, path: Path, settings: list[str] | None, conf: Path | None = None) -> Any:
     """Runs one stage of a run folder, with the keys changed that were named."""
     from knowledge_update import pipeline
-    from knowledge_update.run_config import changed, refuse_code, stored, write
+    from knowledge_update.run_config import changed, stored, write
 
     folder = _folder(path)
     before = stored(folder)
-    if stage == "train":
-        refuse_code(before, settings or (), context.obj or {}, folder, conf)
     try:
         config = changed(before, settings or (), context.obj or {}, folder, conf)
         return pipeline.run_stage(getattr(pipeline, stage), config, folder)

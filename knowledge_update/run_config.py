@@ -147,26 +147,3 @@ def merged(config: Config, overrides: Sequence[str], values: Mapping[str, Any], 
         if hasattr(part, "__post_init__"):
             part.__post_init__()
     return config
-
-
-def refuse_code(
-    config: Config, overrides: Sequence[str], values: Mapping[str, Any], folder: RunFolder, file: Path | None = None
-) -> None:
-    """Refuses a user's own part that a stored configuration names and the user does not: a folder may be anybody's.
-
-    Args:
-        config: The stored one.
-        overrides: `key=value` words.
-        values: Dotted keys with their values.
-        folder: Where it is stored.
-        file: A configuration that the user names.
-
-    Raises:
-        ConfigError: Names the key, to be said again.
-    """
-    leaves = read_file(file)[1] if file else {}
-    said = {*values, *leaves, *(key for word in overrides for key in set_by(word))}
-    for key in keys():
-        value = value_of(config, key)
-        if key.endswith("._target_") and value and key not in said:
-            raise ConfigError(f"{folder.config} names code to run; if it is yours, say {key}={value} again")

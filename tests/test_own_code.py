@@ -8,8 +8,9 @@ import pytest
 from knowledge_update.composition import load
 from knowledge_update.errors import ConfigError
 from knowledge_update.own_code import own
-from knowledge_update.run_config import refuse_code, save, stored
+from knowledge_update.run_config import changed, save, stored
 from knowledge_update.run_folder import RunFolder
+from knowledge_update.training import optimizers, schedules, trackers
 
 Kupdate = Callable[..., tuple[int, str, str]]
 
@@ -46,17 +47,19 @@ def test_code_that_a_folder_names_is_run_only_where_the_user_names_it(tmp_path: 
     folder = RunFolder(tmp_path / "run")
     folder.create()
     save(load(["optimizer._target_=os.remove"]), folder)
-    again = f"{folder.config} names code to run; if it is yours, say optimizer._target_=os.remove again"
-    for words in ([], ["optimizer.eps=1e-3"], ["schedule._target_=a.b"]):
+    again = "optimizer._target_=os.remove was found in the run folder, and what is found is not called: name it again"
+    for words in ([], ["optimizer.eps=1e-3"], ["schedule._target_=math.sqrt"]):
         with pytest.raises(ConfigError) as raised:
-            refuse_code(stored(folder), words, {}, folder)
+            optimizers.check(changed(stored(folder), words, {}, folder).optimizer)
         assert str(raised.value) == again
-    refuse_code(stored(folder), ["optimizer._target_=torch.optim.RAdam"], {}, folder)
-    refuse_code(stored(folder), [], {"optimizer._target_": None}, folder)
-    save_plain = RunFolder(tmp_path / "plain")
-    save_plain.create()
-    save(load(), save_plain)
-    refuse_code(stored(save_plain), [], {}, save_plain)
+    optimizers.check(changed(stored(folder), ["optimizer._target_=torch.optim.RAdam"], {}, folder).optimizer)
+    other = RunFolder(tmp_path / "other")
+    other.create()
+    save(load(["schedule._target_=os.remove", "tracker._target_=os.remove"]), other)
+    with pytest.raises(ConfigError, match="what is found is not called"):
+        schedules.check(stored(other).schedule)
+    with pytest.raises(ConfigError, match="what is found is not called"):
+        trackers.check(stored(other).tracker)
 
 
 def test_a_training_with_own_parts(kupdate: Kupdate, docs: Path, tiny_model: str, tmp_path: Path) -> None:
@@ -80,5 +83,5 @@ def test_a_training_with_own_parts(kupdate: Kupdate, docs: Path, tiny_model: str
     assert my_parts.made == [(0.0015, 0.1)]
     code, _, stderr = kupdate("train", "out", "seed=1")
     assert (code, stderr.count("\n")) == (2, 1)
-    assert "config.yaml names code to run; if it is yours, say optimizer._target_=my_parts.optimizer again" in stderr
+    assert "optimizer._target_=my_parts.optimizer was found in the run folder" in stderr
     assert kupdate("infer", "out")[0] == 0
