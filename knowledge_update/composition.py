@@ -170,9 +170,9 @@ def _unknown_key(key: str) -> str:
 
 def keys() -> list[str]:
     """All dotted keys."""
-    found = []
+    found, whole = [], Config()
     for part in fields(Config):
-        holder = getattr(Config(), part.name)
+        holder = getattr(whole, part.name)
         inner = fields(holder) if hasattr(holder, "__dataclass_fields__") else ()
         found.extend([f"{part.name}.{leaf.name}" for leaf in inner] or [part.name])
     return found

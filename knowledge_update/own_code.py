@@ -1,7 +1,9 @@
 """A user's own part, named by its dotted path under a key `_target_`: found, and told in a line when it is not."""
 
+import sys
 from collections.abc import Callable
 from functools import cache
+from pkgutil import resolve_name
 from typing import Any
 
 from knowledge_update.errors import ConfigError
@@ -12,7 +14,7 @@ class Found(str):
 
 
 def own(key: str, path: str) -> Callable[..., Any]:
-    """The function or class at a dotted path, as Hydra finds it.
+    """The function or class at a dotted path.
 
     Args:
         key: The dotted key it stands under, for messages.
@@ -28,18 +30,14 @@ def own(key: str, path: str) -> Callable[..., Any]:
 
 @cache
 def _at(key: str, path: str) -> Callable[..., Any]:
-    import sys
-
-    from hydra.utils import get_object
-
     # `python -m` and scripts look in the folder they are called from; an installed command does not.
     if "" not in sys.path:
         sys.path.append("")
     try:
-        found = get_object(path)
+        found = resolve_name(path)
     except Exception as error:  # a user's module may raise anything
-        cause = error.__cause__ or error
-        raise ConfigError(f"{key}={path}: {(str(cause).splitlines() or [type(cause).__name__])[0]}") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(f"{key}={path}: {reason}") from error
     if not callable(found):
         raise ConfigError(f"{key}={path}: a function or a class, it is a {type(found).__name__}")
     return found  # type: ignore[no-any-return]

@@ -9,7 +9,8 @@ from knowledge_update.config import OptimizerConfig
 from knowledge_update.errors import ConfigError
 from knowledge_update.own_code import own
 
-# Their trust ratio is of whole tensors: an engine that lays tensors end to end, or cuts them up, changes what they do.
+# Their trust ratio is of whole tensors, which FSDP2's sharded ones still know; an engine that lays tensors end to end
+# (DeepSpeed's ZeRO) takes them for one.
 BY_TENSOR = frozenset({"lamb", "nvlamb"})
 _FUSED = ("cpu", "cuda", "mps", "xpu")
 
@@ -50,9 +51,12 @@ def optimizer_for(config: OptimizerConfig, parameters: Iterable[Any]) -> Any:
 
 def _build(config: OptimizerConfig, parameters: Sequence[Any]) -> Any:
     import torch
+    from torch.distributed.tensor import DTensor
 
     if config._target_:
         return _own(config, parameters)
+    if config.state_bits == 8 and any(isinstance(parameter, DTensor) for parameter in parameters):
+        raise ConfigError("optimizer.bits=8: sharded parameters have no 8-bit states here; use optimizer.bits=32")
     rate, decay = config.learning_rate, config.weight_decay
     if config.name == "sgd":
         return torch.optim.SGD(parameters, lr=rate, momentum=config.momentum, weight_decay=decay)

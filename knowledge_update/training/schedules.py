@@ -8,6 +8,16 @@ from knowledge_update.own_code import own
 WARMUP = 0.05
 
 
+def check(schedule: ScheduleConfig) -> None:
+    """Says before any work when the user's own schedule is not there.
+
+    Raises:
+        ConfigError: Names it.
+    """
+    if schedule._target_:
+        own("schedule._target_", schedule._target_)
+
+
 def factor(schedule: ScheduleConfig, done: float, total_steps: int) -> float:
     """The share of the highest rate at a moment.
 

@@ -57,6 +57,7 @@ def run(config: Config, folder: RunFolder) -> Trained:
     began = time.monotonic()
     methods.check(config)
     optimizers.check(config.optimizer)
+    schedules.check(config.schedule)
     trackers.check(config.tracker)
     base = resolve(config.model.name, local_files_only=config.model.local_files_only)
     template = ChatTemplate(load_tokenizer(base))

@@ -23,8 +23,8 @@ from knowledge_update.own_code import own
 class Tracker(Protocol):
     """What is told of a training."""
 
-    def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Takes figures of a step."""
+    def log(self, step: int, values: Mapping[str, Any]) -> None:
+        """Takes what is known of a step; its figures are shown."""
 
     def close(self) -> None:
         """Ends the run; what was told is kept."""
@@ -110,10 +110,11 @@ class _Told:
         except Exception as error:  # of a library that is not needed for training
             _left_out(name, error)
 
-    def log(self, step: int, values: Mapping[str, float]) -> None:
+    def log(self, step: int, values: Mapping[str, Any]) -> None:
+        figures = {name: value for name, value in values.items() if isinstance(value, int | float) and name != "step"}
         for name, tracker in list(self._open.items()):
             try:
-                tracker.log(step, values)
+                tracker.log(step, figures)
             except Exception as error:
                 del self._open[name]
                 _left_out(name, error)
@@ -161,12 +162,13 @@ class _TensorBoard:
 
 class _Wandb:
     def __init__(self, run: Run) -> None:
+        os.environ.setdefault("WANDB_SILENT", "true")
         import wandb
 
-        mode: Any = _wandb_mode(wandb.Settings().base_url)
+        mode = _wandb_mode(wandb.setup().settings.base_url)
         given: dict[str, Any] = {
             "project": run.project, "name": run.name, "id": run.identity, "dir": str(run.folder),
-            "config": dict(run.settings), "settings": wandb.Settings(silent=True, console="off", init_timeout=30),
+            "config": dict(run.settings), "settings": wandb.Settings(console="off", init_timeout=30),
         }  # fmt: skip
         try:
             self._run = wandb.init(**given, mode=mode, resume=None if mode == "offline" else "allow")
@@ -175,6 +177,8 @@ class _Wandb:
                 raise
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             log.warning("wandb cannot be reached (%s): it writes to %s, offline", reason, run.folder)
+            # What is left of the run stands in its own way.
+            wandb.teardown()
             mode, self._run = "offline", wandb.init(**given, mode="offline")
         where = f"wandb sync {Path(self._run.dir).parent}" if mode == "offline" else self._run.url
         log.info("tracked by wandb: %s", where)
@@ -186,7 +190,7 @@ class _Wandb:
         self._run.finish()
 
 
-def _wandb_mode(address: str) -> str:
+def _wandb_mode(address: str) -> Any:
     """What the user chose in WANDB_MODE, else online where there are a key and a network, else offline."""
     if os.environ.get("WANDB_MODE"):
         return os.environ["WANDB_MODE"]
@@ -234,6 +238,8 @@ class _Trackio:
         with redirect_stdout(said):
             import trackio
 
+            # Not the run's own `finish`, after which trackio would end it once more at exit.
+            self._end = trackio.finish
             self._run = trackio.init(
                 project=run.project, name=run.name, resume="allow", config=dict(run.settings), embed=False,
                 auto_log_cpu=False, auto_log_gpu=False,
@@ -246,7 +252,7 @@ class _Trackio:
 
     def close(self) -> None:
         with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-            self._run.finish()
+            self._end()
 
 
 _MAKERS: dict[str, Callable[[Run], Tracker]] = {"tensorboard": _TensorBoard, "wandb": _Wandb, "trackio": _Trackio}
