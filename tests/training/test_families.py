@@ -90,7 +90,7 @@ def test_a_whole_model_is_saved_and_restored(model: Any, tmp_path: Path) -> None
 
 def test_what_lies_below_is_computed_once(model: Any) -> None:
     config = AdapterConfig(rank=2, upper_share=0.5)
-    trunk = trunk_of(model, methods.untrained_layers(model, config), ROWS, PREFIX)
+    trunk = trunk_of(model, methods.untrained_layers(model, config), [ROWS], PREFIX)
     assert trunk is not None
     wrapped = methods.attach(model, config, seed=0)
     whole = loss(wrapped)
