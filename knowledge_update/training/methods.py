@@ -196,22 +196,17 @@ def save(model: Any, folder: Path) -> None:
     import torch
 
     model.save_pretrained(str(folder))
-    trained, written = _tensors(model), _written(folder)
-    if not trained.keys() <= written.keys():
-        # Some architectures store their weights under other names than they use them.
-        written = _loaded(folder, model)
-    for name, tensor in trained.items():
-        stored = written.get(name)
-        if stored is None or not torch.equal(stored, tensor.detach().cpu()):
+    stored = _stored_in(folder, model)
+    for name, tensor in _tensors(model).items():
+        if not torch.equal(stored[name], tensor.detach().cpu()):
             raise WorkError(f"what was saved differs from what was trained in {name}")
 
 
 def restore(model: Any, folder: Path) -> None:
     """Gives what is trained the values that were saved in a folder."""
-    stored = _written(folder)
+    stored = _stored_in(folder, model)
     for name, tensor in _tensors(model).items():
-        if name in stored:
-            tensor.data.copy_(stored[name])
+        tensor.data.copy_(stored[name])
 
 
 def _tensors(model: Any) -> dict[str, Any]:
@@ -224,12 +219,20 @@ def _tensors(model: Any) -> dict[str, Any]:
     return tensors
 
 
-def _written(folder: Path) -> dict[str, Any]:
+def _stored_in(folder: Path, model: Any) -> dict[str, Any]:
+    """What a folder holds of all that is to be found there, by the model's names.
+
+    Raises:
+        WorkError: When something is missing.
+    """
     from safetensors.torch import load_file
 
-    return {name: tensor for file in sorted(folder.glob("*.safetensors")) for name, tensor in load_file(file).items()}
-
-
-def _loaded(folder: Path, model: Any) -> dict[str, Any]:
-    loaded = type(model).from_pretrained(folder, dtype=model.dtype)
-    return dict(loaded.named_parameters())
+    wanted, stored = _tensors(model).keys(), dict[str, Any]()
+    for file in sorted(folder.glob("*.safetensors")):
+        stored.update(load_file(file))
+    if not wanted <= stored.keys() and not hasattr(model, "peft_config"):
+        # Some architectures store their weights under other names than they use.
+        stored = dict(type(model).from_pretrained(folder, dtype=model.dtype).named_parameters())
+    if missing := wanted - stored.keys():
+        raise WorkError(f"what was saved in {folder} has no {min(missing)}")
+    return stored

@@ -1,6 +1,7 @@
 """Current architectures train by every method: each as a tiny random model, computed in packs and cut at its trunk."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from knowledge_update.config import AdapterConfig
 from knowledge_update.inference import Part, Prompt, continued, greedy
+from knowledge_update.models import load_model, precision
 from knowledge_update.training import methods
 from knowledge_update.training.objective import loss_of, packs
 from knowledge_update.training.rows import IGNORED, Encoded
@@ -71,9 +73,24 @@ def test_everything_that_is_trained_has_a_gradient(model: Any, config: AdapterCo
     )
 
 
+def test_a_whole_model_is_saved_and_restored(model: Any, tmp_path: Path) -> None:
+    methods.attach(model, AdapterConfig(name="full"), seed=0)
+    before = {name: tensor.clone() for name, tensor in model.named_parameters()}
+    methods.save(model, tmp_path / "saved")
+    loaded = load_model(str(tmp_path / "saved"), precision("float32", "cpu"))
+    for name, tensor in loaded.named_parameters():
+        assert torch.equal(tensor, before[name]), name
+    with torch.no_grad():
+        for tensor in model.parameters():
+            tensor.zero_()
+    methods.restore(model, tmp_path / "saved")
+    for name, tensor in model.named_parameters():
+        assert torch.equal(tensor, before[name]), name
+
+
 def test_what_lies_below_is_computed_once(model: Any) -> None:
     config = AdapterConfig(rank=2, upper_share=0.5)
-    trunk = trunk_of(model, methods.untrained_layers(model, config), ROWS, PREFIX)
+    trunk = trunk_of(model, methods.untrained_layers(model, config), [ROWS], PREFIX)
     assert trunk is not None
     wrapped = methods.attach(model, config, seed=0)
     whole = loss(wrapped)

@@ -260,6 +260,27 @@ def test_alpha_makes_the_same_factor_where_none_is_given(tiny_model: str) -> Non
         assert factors == {2.0}
 
 
+@pytest.mark.parametrize("name", ["lora", "dora", "full", "4 bits"])
+def test_a_saved_state_is_restored(
+    name: str, tiny_model: str, encoder: Encoder, rows: list[Encoded], tmp_path: Path
+) -> None:
+    config, bits = method(name)
+    wrapped = trained(load_model(tiny_model, FP32, bits), config, encoder, rows)
+    before = answers(wrapped, rows)
+    methods.save(wrapped, tmp_path)
+    with torch.no_grad():
+        for tensor in methods.trainable(wrapped).values():
+            tensor.mul_(0.5)
+    assert not torch.equal(answers(wrapped, rows), before)
+    methods.restore(wrapped, tmp_path)
+    assert torch.equal(answers(wrapped, rows), before)
+
+
+def test_an_adapter_is_of_fp32_whatever_the_model_is(tiny_model: str) -> None:
+    wrapped = methods.attach(load_model(tiny_model, precision("bfloat16", "cpu")), AdapterConfig(rank=2), 0)
+    assert {tensor.dtype for tensor in methods.trainable(wrapped).values()} == {torch.float32}
+
+
 def test_a_saved_model_that_is_not_the_trained_one_is_noticed(
     tiny_model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
