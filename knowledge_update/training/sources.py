@@ -82,6 +82,14 @@ def load_rows(config: Config, encoder: Encoder) -> Loaded:
     return Loaded(train, parts.validation, frozenset(told["languages"]), _digest(parts, train), tuple(names))
 
 
+def name_usual_folders(settings: RowsConfig) -> None:
+    """Where nothing is named, names those of the usual folders that are there."""
+    if not settings.given:
+        for key, usual in FOLDERS.items():
+            if Path(usual).exists():
+                setattr(settings, key, usual)
+
+
 def _entries(settings: RowsConfig) -> list[Entry]:
     """The files that are named, each once; where nothing is named, those of the usual folders."""
     found = entries(settings.files, "rows.files") if settings.files else []

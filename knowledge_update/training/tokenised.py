@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowledge_update.run_folder import whole_folder, write_json
-from knowledge_update.training.rows import IGNORED, Encoded, weighed
+from knowledge_update.training.rows import IGNORED, Encoded
 
 Packed = NDArray[np.uint32]
 
@@ -55,13 +55,10 @@ class Tokenised(Sequence[Encoded]):
         read: Tokens from one place to another.
         table: What is known of each row.
         which: The rows that are meant, by their places in the table; a place may stand there more than once.
-        balance: How what a label counts follows from how many a row has; see `rows.weighed`.
     """
 
-    def __init__(
-        self, read: Read, table: NDArray[Any], which: NDArray[np.int64] | None = None, balance: float = 0.0
-    ) -> None:
-        self._read, self.table, self._balance = read, table, balance
+    def __init__(self, read: Read, table: NDArray[Any], which: NDArray[np.int64] | None = None) -> None:
+        self._read, self.table = read, table
         self.which = np.arange(len(table)) if which is None else which
 
     def __len__(self) -> int:
@@ -80,18 +77,14 @@ class Tokenised(Sequence[Encoded]):
         ids = marked & ~_LEARNED
         labels = np.where(marked & _LEARNED, ids.astype(np.int64), IGNORED)
         shared = bool(self.table["kind"][place] & _SHARED)
-        return weighed([Encoded(tuple(ids.tolist()), tuple(labels.tolist()), shared)], self._balance)[0]
+        return Encoded(tuple(ids.tolist()), tuple(labels.tolist()), shared)
 
     def __iter__(self) -> Iterator[Encoded]:
         return (self[at] for at in range(len(self)))
 
     def of(self, which: NDArray[np.int64]) -> "Tokenised":
         """Rows of the same store, by their places in its table."""
-        return Tokenised(self._read, self.table, which, self._balance)
-
-    def weighed(self, balance: float) -> "Tokenised":
-        """The same rows, each weighed as it is taken."""
-        return Tokenised(self._read, self.table, self.which, balance)
+        return Tokenised(self._read, self.table, which)
 
     def origin(self, at: int) -> Origin:
         """Where a row comes from."""

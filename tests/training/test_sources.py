@@ -18,8 +18,8 @@ from knowledge_update.errors import ConfigError, DocumentError, UserError, WorkE
 from knowledge_update.run_config import merged, stored, write
 from knowledge_update.run_folder import RunFolder
 from knowledge_update.training import tokenising
-from knowledge_update.training.rows import IGNORED, Encoder, weighed
-from knowledge_update.training.sources import Loaded, load_rows
+from knowledge_update.training.rows import IGNORED, Encoder
+from knowledge_update.training.sources import Loaded, load_rows, name_usual_folders
 from knowledge_update.training.tokenised import Writer
 
 
@@ -91,7 +91,6 @@ def test_the_encoding_is_that_of_a_run_folders_rows(encoder: Encoder) -> None:
     assert list(found.rows) == encoder.encode_all([row, {"text": "灯塔建于一八七四年。"}])
     assert found.rows.lengths.tolist() == [len(row.ids) for row in found.rows]
     assert list(found.rows[1:]) == [found.rows[1]] == [found.rows[-1]]
-    assert list(found.rows.weighed(0.5)[:2]) == weighed(list(found.rows), 0.5)
 
 
 BROKEN = [
@@ -190,6 +189,9 @@ def test_the_described_folders_are_read(encoder: Encoder) -> None:
     lines("dataset/pretraining/b.json", [{"title": "Tolvick", "content": "A tower."}])
     lines("own/c.json", pairs(1, 7))
     assert taught(loaded(encoder).rows, encoder) == ["Answer 0.", "Tolvick\nA tower."]
+    config = load()
+    name_usual_folders(config.rows)
+    assert config.rows.given and taught(load_rows(config, encoder).rows, encoder) == ["Answer 0.", "Tolvick\nA tower."]
     # One that is named is taken beside the other's usual place.
     named = loaded(encoder, instruction_tuning_data_dir="own")
     assert taught(named.rows, encoder) == ["Answer 7.", "Tolvick\nA tower."]
