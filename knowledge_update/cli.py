@@ -98,7 +98,9 @@ def train(
 def _output(config: Any) -> Any:
     """The folder of a training that names its rows."""
     from knowledge_update.run_folder import OutputFolder
+    from knowledge_update.training.sources import name_usual_folders
 
+    name_usual_folders(config.rows)
     if not config.rows.given:
         raise UserError("nothing to train on was named: kupdate train RUN, or kupdate train --data_path FILE")
     named = config.rows.files or config.rows.instruction_tuning_data_dir or config.rows.pretraining_data_dir

@@ -1,6 +1,6 @@
 """Rows that people wrote, from files to what is trained: `load_rows`.
 
-    loaded = load_rows(config, encoder)      # where config.rows.given
+    loaded = load_rows(config, encoder)      # where config.rows.given, or there is no run folder to take rows from
     loaded.rows, loaded.validation           # sequences of Encoded, decoded as they are taken
     loaded.digest                            # changes with what is trained or validated
 
@@ -82,12 +82,19 @@ def load_rows(config: Config, encoder: Encoder) -> Loaded:
     return Loaded(train, parts.validation, frozenset(told["languages"]), _digest(parts, train), tuple(names))
 
 
+def name_usual_folders(settings: RowsConfig) -> None:
+    """Where nothing is named, names those of the usual folders that are there."""
+    if not settings.given:
+        for key, usual in FOLDERS.items():
+            if Path(usual).exists():
+                setattr(settings, key, usual)
+
+
 def _entries(settings: RowsConfig) -> list[Entry]:
-    """The files that are named, each once."""
+    """The files that are named, each once; where nothing is named, those of the usual folders."""
     found = entries(settings.files, "rows.files") if settings.files else []
-    named = {key: value for key in FOLDERS if (value := getattr(settings, key))}
-    # The usual folders, which a preset names, are for those who name no files.
-    if named and not (found and all(value == FOLDERS[key] for key, value in named.items())):
+    named = {key: place for key in FOLDERS if (place := getattr(settings, key))}
+    if named or not (found or settings._target_):
         found += _of_folders(named)
     known: dict[Path, Entry] = {}
     for entry in found:
@@ -96,13 +103,15 @@ def _entries(settings: RowsConfig) -> list[Entry]:
 
 
 def _of_folders(named: dict[str, str]) -> list[Entry]:
+    """The files of the folders that are named, and of the usual ones in place of those that are not."""
     found: list[Entry] = []
     for key, usual in FOLDERS.items():
-        place = named.get(key, usual)
-        if place != usual or Path(place).exists():
-            found += entries([place], f"rows.{key}")
+        if key in named or Path(usual).exists():
+            found += entries([named.get(key, usual)], f"rows.{key}")
     if not found:
-        raise DocumentError(f"neither {' nor '.join(FOLDERS.values())} is there: --instruction_tuning_data_dir DIR")
+        raise DocumentError(
+            f"no rows are named, and neither {' nor '.join(FOLDERS.values())} is there: --data_path FILE"
+        )
     return found
 
 

@@ -19,7 +19,7 @@ from knowledge_update.run_config import merged, stored, write
 from knowledge_update.run_folder import RunFolder
 from knowledge_update.training import tokenising
 from knowledge_update.training.rows import IGNORED, Encoder, Weighed
-from knowledge_update.training.sources import Loaded, load_rows
+from knowledge_update.training.sources import Loaded, load_rows, name_usual_folders
 from knowledge_update.training.tokenised import Writer
 
 
@@ -189,24 +189,26 @@ def test_the_described_folders_are_read(encoder: Encoder) -> None:
     lines("dataset/instruction_tuning/a.json", pairs(1))
     lines("dataset/pretraining/b.json", [{"title": "Tolvick", "content": "A tower."}])
     lines("own/c.json", pairs(1, 7))
-    usual = {
-        "instruction_tuning_data_dir": "./dataset/instruction_tuning", "pretraining_data_dir": "./dataset/pretraining",
-    }  # fmt: skip
-    assert taught(loaded(encoder, **usual).rows, encoder) == ["Answer 0.", "Tolvick\nA tower."]
+    assert taught(loaded(encoder).rows, encoder) == ["Answer 0.", "Tolvick\nA tower."]
+    config = load()
+    name_usual_folders(config.rows)
+    assert config.rows.given and taught(load_rows(config, encoder).rows, encoder) == ["Answer 0.", "Tolvick\nA tower."]
     # One that is named is taken beside the other's usual place.
     named = loaded(encoder, instruction_tuning_data_dir="own")
     assert taught(named.rows, encoder) == ["Answer 7.", "Tolvick\nA tower."]
-    # Who names files does not mean what a preset names.
-    assert taught(loaded(encoder, files="own", **usual).rows, encoder) == ["Answer 7."]
+    # Who names files alone means no other.
+    assert taught(loaded(encoder, files="own").rows, encoder) == ["Answer 7."]
     both = loaded(encoder, files="own/c.json", pretraining_data_dir="dataset/pretraining")
     assert taught(both.rows, encoder) == ["Answer 7.", "Answer 0.", "Tolvick\nA tower."]
     with pytest.raises(DocumentError, match=r"^no such file or folder"):
         loaded(encoder, instruction_tuning_data_dir="absent")
 
 
-def test_without_the_usual_folders_it_is_told_how_to_name_others(encoder: Encoder) -> None:
-    with pytest.raises(DocumentError, match=r"^neither \./dataset/instruction_tuning nor \./dataset/pretraining is"):
-        loaded(encoder, instruction_tuning_data_dir="./dataset/instruction_tuning")
+def test_where_nothing_is_named_it_is_told_how(encoder: Encoder) -> None:
+    with pytest.raises(DocumentError) as raised:
+        loaded(encoder)
+    folders = "neither ./dataset/instruction_tuning nor ./dataset/pretraining is there"
+    assert str(raised.value) == f"no rows are named, and {folders}: --data_path FILE"
 
 
 # -- readers
