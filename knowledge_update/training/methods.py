@@ -161,16 +161,21 @@ def trainable(model: Any) -> dict[str, Any]:
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
-def save(model: Any, folder: Path) -> None:
+def save(model: Any, folder: Path, whole: dict[str, Any] | None = None) -> None:
     """Writes what was trained, an adapter or a whole model, and checks that what was written is that.
+
+    Args:
+        model: As `attach` gives it.
+        folder: An empty one.
+        whole: Its tensors by their names in the model, where the model itself holds parts of them only.
 
     Raises:
         WorkError: When it is not.
     """
     import torch
 
-    model.save_pretrained(str(folder))
-    trained, written = _tensors(model), _written(folder)
+    model.save_pretrained(str(folder), **({"state_dict": whole} if whole else {}))
+    trained, written = _tensors(model, whole), _written(folder)
     if not trained.keys() <= written.keys():
         # Some architectures store their weights under other names than they use them.
         written = _loaded(folder, model)
@@ -180,21 +185,13 @@ def save(model: Any, folder: Path) -> None:
             raise WorkError(f"what was saved differs from what was trained in {name}")
 
 
-def restore(model: Any, folder: Path) -> None:
-    """Gives what is trained the values that were saved in a folder."""
-    stored = _written(folder)
-    for name, tensor in _tensors(model).items():
-        if name in stored:
-            tensor.data.copy_(stored[name])
-
-
-def _tensors(model: Any) -> dict[str, Any]:
+def _tensors(model: Any, whole: dict[str, Any] | None) -> dict[str, Any]:
     """All that is to be found in a saved folder, by its names there."""
     if not hasattr(model, "peft_config"):
-        return dict(model.named_parameters())
+        return dict(model.named_parameters()) if whole is None else whole
     from peft import get_peft_model_state_dict
 
-    tensors: dict[str, Any] = get_peft_model_state_dict(model)
+    tensors: dict[str, Any] = get_peft_model_state_dict(model, state_dict=whole)
     return tensors
 
 

@@ -56,7 +56,7 @@ def trained(model: Any, config: AdapterConfig, encoder: Encoder, rows: list[Enco
     losses: list[float] = []
 
     def steps_of(hidden: Any = None) -> None:
-        engine = OneProcess(wrapped, tensors, encoder.prefix, hidden)
+        engine = OneProcess(wrapped, encoder.prefix, hidden)
         train(wrapped, optimizer, batches, engine, Pace(steps), whole, start=0,
               after=lambda step: losses.append(step.loss))  # fmt: skip
 

@@ -63,7 +63,9 @@ def test_whatever_a_row_says_nothing_of_it_steers(encoder: Encoder, text: str) -
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.text(st.characters(codec="utf-8", categories=["L", "N", "P"], exclude_characters="⟦⟧"), min_size=1, max_size=60))
+@given(
+    st.text(st.characters(codec="utf-8", categories=["L", "N", "P"], exclude_characters="⟦⟧"), min_size=1, max_size=60)
+)
 def test_characters_of_several_tokens_are_shown_whole(encoder: Encoder, text: str) -> None:
     found = shown({"text": text}, encoder).replace(OPEN, "").replace(CLOSE, "").replace(BETWEEN, "")
     # A first character of several tokens is learned but for the first of them.
