@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from knowledge_update import __version__, credentials, flags
+from knowledge_update import __version__, credentials, flags, processes
 from knowledge_update.acceptance import verbs as acceptance
 from knowledge_update.errors import KnowledgeUpdateError, UserError
 
@@ -46,7 +46,7 @@ def run(
     from knowledge_update import pipeline
 
     config, folder = _new(context, docs, settings, out, questions, limit, conf)
-    _show(pipeline.run(config, folder).figures, folder)
+    _show(pipeline.run(config, folder), folder)
 
 
 @app.command()
@@ -118,7 +118,7 @@ def infer(context: typer.Context, folder: Run, settings: Overrides = None) -> No
 @app.command()
 def evaluate(context: typer.Context, folder: Run, settings: Overrides = None) -> None:
     """Figures and a report from the answers."""
-    _show(_stage(context, "evaluate", folder, settings).figures, _folder(folder))
+    _show(_stage(context, "evaluate", folder, settings), _folder(folder))
 
 
 @app.command()
@@ -244,11 +244,13 @@ def _folder(path: Path) -> Any:
     return folder
 
 
-def _show(figures: dict[str, Any], folder: Any) -> None:
+def _show(result: Any, folder: Any) -> None:
+    if not processes.first():
+        return
     from knowledge_update.display import console, table
     from knowledge_update.evaluation.report import terminal_tables
 
-    for title, columns, rows in terminal_tables(figures):
+    for title, columns, rows in terminal_tables(result.figures):
         table(title, columns, rows)
     console.print(f"report: {folder.report}", markup=False)
 
@@ -261,36 +263,53 @@ def main() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # Deprecations inside libraries are for us to follow, not for users to read.
     warnings.filterwarnings("ignore", category=FutureWarning)
-    display.to_terminal()
+    processes.end_with_parent()
+    if processes.first():
+        display.to_terminal()
+    else:
+        display.to_nobody()
     credentials.put_away()
     # A scheduler that wants its machine back is told what Ctrl-C is told.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = _main(sys.argv[1:])
     except KnowledgeUpdateError as error:
-        print(f"kupdate: {display.clean(str(error))}", file=sys.stderr)
+        _say(str(error))
         code = error.exit_code
     except KeyboardInterrupt:
-        print("kupdate: stopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
+        _say("stopped; what was finished is kept, the same command goes on from there")
         code = 130
     except Exception as error:
         if os.environ.get("KUPDATE_TRACEBACK"):
             traceback.print_exc()
-        print(f"kupdate: {display.clean(_told(error))}", file=sys.stderr)
+        _say(_told(error))
         code = 1
     sys.exit(code)
+
+
+def _say(line: str) -> None:
+    """Tells why all ends: once, if several processes have come to it."""
+    from knowledge_update.display import clean
+
+    if line and processes.tells():
+        print(f"kupdate: {clean(line)}", file=sys.stderr, flush=True)
 
 
 def _told(error: Exception) -> str:
     """An error nobody foresaw, in a line."""
     first = (str(error).strip().splitlines() or [""])[0]
+    here = processes.place()
+    whose = f"process {here.rank}: " if here.rank else ""
     # PyTorch has an error of its own for a GPU, and a mere RuntimeError for a CPU.
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "allocate memory" in first:
-        return "out of memory: lower training.batch_tokens (train) or inference.batch_rows (infer)"
+        return f"{whose}out of memory: lower training.batch_tokens (train) or inference.batch_rows (infer)"
+    if here.count > 1 and ("closed by peer" in first or "reset by peer" in first):
+        # Who started this one knows which.
+        return "" if processes.STARTED in os.environ else "another of the processes was ended from outside"
     if isinstance(error, OSError):
-        return f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
+        return whose + f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
     kind = type(error).__name__
-    return f"{kind}: {first}".rstrip(": ") + "; KUPDATE_TRACEBACK=1 in the environment shows the traceback"
+    return f"{whose}{kind}: {first}".rstrip(": ") + "; KUPDATE_TRACEBACK=1 in the environment shows the traceback"
 
 
 def _main(words: list[str]) -> int:

@@ -458,6 +458,26 @@ class RowsConfig:
 
 
 @dataclass
+class EngineConfig:
+    """Where it is trained: in one process, or in several that share the work (`ddp`) or the model too.
+
+    `auto` is one process, and `ddp` where torchrun or accelerate started several; `deepspeed` where a configuration of
+    its is named: `zero2`, `zero3` or a file. `processes` of this machine are started by us.
+    """
+
+    name: str = "auto"
+    processes: int | None = None
+    deepspeed: str | None = None
+
+    def __post_init__(self) -> None:
+        names = ("auto", "one_process", "ddp", "fsdp2", "deepspeed")
+        _check(self.name in names, "engine.name", self.name, f"one of {', '.join(names)}")
+        _check(self.processes is None or self.processes >= 1, "engine.processes", self.processes, "at least 1")
+        fits = self.deepspeed is None or self.name in ("auto", "deepspeed")
+        _check(fits, "engine.deepspeed", self.deepspeed, f"not with engine.name={self.name}; engine.deepspeed=null")
+
+
+@dataclass
 class InferenceConfig:
     """How answers are generated: greedily, in batches."""
 
@@ -505,6 +525,7 @@ class Config:
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     rows: RowsConfig = field(default_factory=RowsConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
     inference: InferenceConfig = field(default_factory=InferenceConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 

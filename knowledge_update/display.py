@@ -5,16 +5,21 @@ markup, and control characters are taken out of it.
 """
 
 import logging
+import os
 import re
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
+
+from knowledge_update import processes
 
 PLAIN_SECONDS = 15.0
 _FIGURE = re.compile(r"[-–—\d.,%+\s]*")
@@ -55,11 +60,26 @@ def to_terminal(*, verbose: bool = False) -> None:
     log.propagate = False
 
 
+def to_nobody() -> None:
+    """Shows nothing: of several processes one shows what goes on. Warnings of the others are for `to_file`."""
+    log.handlers = [logging.NullHandler()]
+    log.setLevel(logging.WARNING)
+    log.propagate = False
+    console.quiet = True
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    warnings.showwarning = _logged  # type: ignore[assignment]
+
+
+def _logged(message: Warning | str, category: type[Warning], *_: Any) -> None:
+    log.warning("%s: %s", category.__name__, message)
+
+
 @contextmanager
 def to_file(path: Path) -> Iterator[None]:
     """Writes what is logged to a file as well."""
-    handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    rank = processes.place().rank
+    handler.setFormatter(logging.Formatter(f"%(asctime)s {f'process {rank}: ' if rank else ''}%(message)s"))
     handler.addFilter(_Clean())
     log.addHandler(handler)
     try:

@@ -6,7 +6,8 @@ KnowledgeUpdateError
 │   ├── DocumentError    documents or question files
 │   ├── ModelError       a model or an adapter that cannot be found or loaded
 │   └── RunFolderError   a run folder that does not fit what is asked of it
-└── WorkError            exit code 1: the work failed; what was finished is kept
+├── WorkError            exit code 1: the work failed; what was finished is kept
+└── ToldError            another process failed, said why, and gave its exit code
 
 They are raised deep and printed once, at the edge (`cli.main`), as one line that says what, where and what to do.
 """
@@ -42,3 +43,15 @@ class RunFolderError(UserError):
 
 class WorkError(KnowledgeUpdateError):
     """Work that failed although the input was right."""
+
+
+class ToldError(KnowledgeUpdateError):
+    """Work of other processes that failed, of which one has said why.
+
+    Args:
+        exit_code: That one's.
+    """
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__("")
+        self.exit_code = exit_code

@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from knowledge_update import processes
 from knowledge_update.config import Config
 from knowledge_update.deadline import Deadline
 from knowledge_update.display import log, to_file
@@ -34,10 +35,14 @@ def collect(config: Config, folder: RunFolder) -> Any:
 
 
 def train(config: Config, folder: RunFolder) -> Any:
-    """Rows to an adapter: `adapter/`, `losses/` and `metrics.jsonl`."""
-    from knowledge_update.training.stage import run
+    """Rows to an adapter: `adapter/`, `losses/` and `metrics.jsonl`; in several processes where that is asked for."""
+    from knowledge_update.training.engines import launch
+    from knowledge_update.training.stage import finished, run
 
-    return run(config, folder)
+    if not launch.wanted(config.engine):
+        return run(config, folder)
+    launch.start(config, folder.path)
+    return finished(config, folder)
 
 
 def ask_base(config: Config, folder: RunFolder) -> Any:
@@ -71,6 +76,9 @@ def run(config: Config, folder: RunFolder) -> Any:
         config: The resolved configuration, `documents` named.
         folder: Where everything goes; what is finished there is not done again.
     """
+    if not processes.first():
+        # Only training is work for several processes.
+        return run_stage(train, config, folder)
     if config.model.bits or config.adapter.start_from:
         from knowledge_update.training import methods
 
@@ -103,7 +111,13 @@ def run_within(config: Config, folder: RunFolder) -> Any:
 
 
 def run_stage(stage: Callable[[Config, RunFolder], Any], config: Config, folder: RunFolder) -> Any:
-    """Runs one stage, with its log and its time kept in the folder; a mistake leaves no new folder behind."""
+    """Runs one stage, with its log and its time kept in the folder; a mistake leaves no new folder behind.
+
+    Of several processes one keeps the folder; the others only take part in the work.
+    """
+    if not processes.keeps():
+        with to_file(folder.log):
+            return stage(config, folder) if stage is train else None
     new = not folder.config.exists()
     folder.create()
     with folder.alone():

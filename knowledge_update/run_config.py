@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from knowledge_update import __version__
+from knowledge_update import __version__, processes
 from knowledge_update.composition import keys, literal, load, read_file, set_by, value_of
 from knowledge_update.config import Config, TrackerConfig, WriterConfig
 from knowledge_update.errors import ConfigError, RunFolderError
@@ -41,7 +41,9 @@ def save(config: Config, folder: RunFolder) -> None:
 
 
 def write(config: Config, folder: RunFolder) -> None:
-    """Writes the configuration into a run folder, in place of the one that is there."""
+    """Writes the configuration into a run folder, in place of the one that is there; of several processes, one does."""
+    if not processes.keeps():
+        return
     with whole_file(folder.config) as file:
         file.write(to_yaml(config))
         file.write("versions:\n")
@@ -78,7 +80,7 @@ def stored(folder: RunFolder) -> Config:
 TRACKER = frozenset(f"tracker.{part.name}" for part in fields(TrackerConfig))
 HOW = WriterConfig.how() | TRACKER | {
     "writer.ray", "writer.ray_workers", "writer.seconds", "pairs_jsonl", "pairs_json", "output_dir", "budget",
-    "time_left",
+    "time_left", "engine.name", "engine.processes", "engine.deepspeed",
     "rows.lazy_preprocess", "rows.num_workers", "rows.prefetch_factor",
 }  # fmt: skip
 # Where a run's documents and questions are.

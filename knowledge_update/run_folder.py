@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 from safetensors import SafetensorError
 
+from knowledge_update import processes
 from knowledge_update.display import log
 from knowledge_update.errors import RunFolderError, WorkError
 
@@ -261,6 +262,16 @@ def whole_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
         reason = getattr(error, "strerror", None) or error
         raise WorkError(f"cannot write {path}: {reason}; free some space and run the same again") from error
+
+
+@contextmanager
+def folder_of_first(path: Path) -> Iterator[Path]:
+    """A `whole_folder` for the first of several processes; the others gather with it what it writes, no more."""
+    if processes.first():
+        with whole_folder(path) as partial:
+            yield partial
+    else:
+        yield path
 
 
 def restore(path: Path) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from knowledge_update.run_folder import read_json, whole_folder, write_json
-from knowledge_update.training.optimizer_state import flat, restore
 
 
 @dataclass(frozen=True)
@@ -20,23 +19,34 @@ class Progress:
     rows: int = 0
 
 
-def save(path: Path, adapter: dict[str, Any], optimizer: Any, progress: Progress) -> None:
-    """Writes adapter, optimizer state and progress, whole or not at all; the checkpoint before stays until then."""
+@dataclass(frozen=True)
+class State:
+    """All that a training has made, whole: what one engine gives, any other goes on from.
+
+    Args:
+        weights: What is trained, by name.
+        optimizer: Its state, as `optimizer_state.flat` gives it.
+    """
+
+    weights: dict[str, Any]
+    optimizer: dict[str, Any]
+
+
+def save(path: Path, state: State, progress: Progress) -> None:
+    """Writes weights, optimizer state and progress, whole or not at all; the checkpoint before stays until then."""
     from safetensors.torch import save_file
 
     with whole_folder(path) as folder:
-        save_file(
-            {name: tensor.detach().contiguous() for name, tensor in adapter.items()}, folder / "adapter.safetensors"
-        )
-        save_file(flat(optimizer), folder / "optimizer.safetensors")
+        save_file({name: tensor.contiguous() for name, tensor in state.weights.items()}, folder / "adapter.safetensors")
+        save_file(state.optimizer, folder / "optimizer.safetensors")
         write_json(folder / "progress.json", vars(progress))
 
 
-def load(path: Path, key: str, adapter: dict[str, Any], optimizer: Any) -> Progress | None:
-    """Restores a checkpoint into an adapter and its optimizer.
+def load(path: Path, key: str) -> tuple[State, Progress] | None:
+    """Reads a checkpoint.
 
     Returns:
-        Its progress, or none where there is no checkpoint of this training.
+        What it holds, or none where there is no checkpoint of this training.
     """
     from safetensors.torch import load_file
 
@@ -45,10 +55,8 @@ def load(path: Path, key: str, adapter: dict[str, Any], optimizer: Any) -> Progr
     progress = Progress(**read_json(path / "progress.json"))
     if progress.key != key:
         return None
-    for name, tensor in load_file(path / "adapter.safetensors").items():
-        adapter[name].data.copy_(tensor)
-    restore(optimizer, load_file(path / "optimizer.safetensors"))
-    return progress
+    state = State(load_file(path / "adapter.safetensors"), load_file(path / "optimizer.safetensors"))
+    return state, progress
 
 
 def remove(path: Path) -> None:

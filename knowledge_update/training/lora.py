@@ -65,6 +65,15 @@ def fuse(model: Any) -> int:
     return fused
 
 
+def unfuse(model: Any) -> None:
+    """Gives the LoRA layers of a PEFT model PEFT's forward back."""
+    from peft.tuners.lora import Linear
+
+    for layer in model.modules():
+        if type(layer) is Linear:
+            vars(layer).pop("forward", None)
+
+
 def _plain(layer: Any) -> bool:
     names = layer.active_adapters
     # A variant is DoRA and whatever else computes more than the two products.

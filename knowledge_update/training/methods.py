@@ -187,39 +187,37 @@ def trainable(model: Any) -> dict[str, Any]:
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
-def save(model: Any, folder: Path) -> None:
+def save(model: Any, folder: Path, whole: dict[str, Any] | None = None) -> None:
     """Writes what was trained, an adapter or a whole model, and checks that what was written is that.
+
+    Args:
+        model: As `attach` gives it.
+        folder: An empty one.
+        whole: Its tensors by their names in the model, where the model itself holds parts of them only.
 
     Raises:
         WorkError: When it is not.
     """
     import torch
 
-    model.save_pretrained(str(folder))
-    stored = _stored_in(folder, model)
-    for name, tensor in _tensors(model).items():
+    model.save_pretrained(str(folder), **({"state_dict": whole} if whole else {}))
+    stored = _stored_in(folder, model, whole)
+    for name, tensor in _tensors(model, whole).items():
         if not torch.equal(stored[name], tensor.detach().cpu()):
             raise WorkError(f"what was saved differs from what was trained in {name}")
 
 
-def restore(model: Any, folder: Path) -> None:
-    """Gives what is trained the values that were saved in a folder."""
-    stored = _stored_in(folder, model)
-    for name, tensor in _tensors(model).items():
-        tensor.data.copy_(stored[name])
-
-
-def _tensors(model: Any) -> dict[str, Any]:
+def _tensors(model: Any, whole: dict[str, Any] | None) -> dict[str, Any]:
     """All that is to be found in a saved folder, by its names there."""
     if not hasattr(model, "peft_config"):
-        return dict(model.named_parameters())
+        return dict(model.named_parameters()) if whole is None else whole
     from peft import get_peft_model_state_dict
 
-    tensors: dict[str, Any] = get_peft_model_state_dict(model)
+    tensors: dict[str, Any] = get_peft_model_state_dict(model, state_dict=whole)
     return tensors
 
 
-def _stored_in(folder: Path, model: Any) -> dict[str, Any]:
+def _stored_in(folder: Path, model: Any, whole: dict[str, Any] | None) -> dict[str, Any]:
     """What a folder holds of all that is to be found there, by the model's names.
 
     Raises:
@@ -227,7 +225,7 @@ def _stored_in(folder: Path, model: Any) -> dict[str, Any]:
     """
     from safetensors.torch import load_file
 
-    wanted, stored = _tensors(model).keys(), dict[str, Any]()
+    wanted, stored = _tensors(model, whole).keys(), dict[str, Any]()
     for file in sorted(folder.glob("*.safetensors")):
         stored.update(load_file(file))
     if not wanted <= stored.keys() and not hasattr(model, "peft_config"):

@@ -49,6 +49,11 @@ class Pack:
     pulls: Tensor
     hidden: Tensor | None = None
 
+    @property
+    def counted(self) -> float:
+        """What the labels count together."""
+        return float(self.weights.sum() + self.rest.sum())
+
 
 def packs(
     rows: Sequence[Encoded], prefix: Sequence[int], dtype: torch.dtype, hidden: Hidden | None = None

@@ -1,18 +1,23 @@
 """An optimizer's state as named tensors, which a safetensors file holds: no pickle."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 
-def flat(optimizer: Any) -> dict[str, Tensor]:
-    """The state of an optimizer, of any depth, by `parameter.name`; whole numbers become tensors of int64."""
+def flat(optimizer: Any, whole: Callable[[Tensor], Tensor] = Tensor.detach) -> dict[str, Tensor]:
+    """The state of an optimizer, of any depth, by `parameter.name`; whole numbers become tensors of int64.
+
+    Args:
+        optimizer: The optimizer.
+        whole: Makes a whole tensor of the part that this process holds.
+    """
     found: dict[str, Tensor] = {}
     seen: set[int] = set()
     for name, value in _leaves(optimizer.state_dict()["state"]):
-        tensor = value.detach().contiguous() if isinstance(value, Tensor) else torch.tensor(value)
+        tensor = whole(value).contiguous() if isinstance(value, Tensor) else torch.tensor(value)
         # A table that several parameters share is written for each: a safetensors file shares nothing.
         place = tensor.untyped_storage().data_ptr()
         found[name] = tensor.clone() if place in seen else tensor

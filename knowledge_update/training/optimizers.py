@@ -28,12 +28,13 @@ def check(config: OptimizerConfig) -> None:
         raise ConfigError(f"{what} needs bitsandbytes: pip install 'knowledge-update[quantised]'")
 
 
-def optimizer_for(config: OptimizerConfig, parameters: Iterable[Any]) -> Any:
+def optimizer_for(config: OptimizerConfig, parameters: Iterable[Any], *, copies: bool = True) -> Any:
     """The named optimizer over parameters; those of 16 bits are trained on fp32 copies.
 
     Args:
         config: Name, rate and the rest.
         parameters: What is trained.
+        copies: Whether there are to be such copies; an engine may keep its own.
 
     Raises:
         ConfigError: When a library is missing, or the user's own optimizer does not take what is configured.
@@ -42,7 +43,7 @@ def optimizer_for(config: OptimizerConfig, parameters: Iterable[Any]) -> Any:
 
     check(config)
     found = list(parameters)
-    if all(parameter.dtype == torch.float32 for parameter in found):
+    if not copies or all(parameter.dtype == torch.float32 for parameter in found):
         return _build(config, found)
     from knowledge_update.training.masters import Masters
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from knowledge_update import processes
 from knowledge_update.config import Config
 from knowledge_update.display import log
 from knowledge_update.durations import seconds_of, shown
@@ -45,13 +46,14 @@ class Clock:
     def note(self) -> None:
         """Writes them down, if it was not done just before."""
         now = self._now()
-        if now - self._noted >= _EVERY:
+        if now - self._noted >= _EVERY and processes.first():
             self._noted = now
             write_json(self._path, {"key": self._key, "seconds": self.seconds()})
 
     def forget(self) -> None:
         """The training is over."""
-        self._path.unlink(missing_ok=True)
+        if processes.first():
+            self._path.unlink(missing_ok=True)
 
 
 class Pace:

@@ -4,15 +4,17 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from knowledge_update import processes
 from knowledge_update.config import TrainingConfig
 from knowledge_update.display import log, progress
 from knowledge_update.run_folder import Row, RunFolder, journal
 from knowledge_update.training import checkpoints
+from knowledge_update.training.engines import Engine
 from knowledge_update.training.loop import Step
 from knowledge_update.training.pace import Clock, Pace
 from knowledge_update.training.snapshots import Snapshots
@@ -32,8 +34,7 @@ class Recorder:
     Args:
         folder: Where metrics and checkpoints go.
         state: How far the training is.
-        tensors: What is trained, by name.
-        optimizer: Its optimizer.
+        engine: Computes the steps; all its processes follow the training, the first writes.
         config: How often what is done.
         pace: How long the training is.
         clock: Seconds spent.
@@ -43,10 +44,10 @@ class Recorder:
     """
 
     def __init__(
-        self, folder: RunFolder, state: checkpoints.Progress, tensors: Row, optimizer: Any, config: TrainingConfig,
+        self, folder: RunFolder, state: checkpoints.Progress, engine: Engine, config: TrainingConfig,
         pace: Pace, clock: Clock, snapshots: Snapshots, validate: Callable[[], float] | None, steps_an_epoch: int,
     ) -> None:  # fmt: skip
-        self.folder, self.tensors, self.optimizer, self.config = folder, tensors, optimizer, config
+        self.folder, self.engine, self.config = folder, engine, config
         self.pace, self.clock, self.snapshots, self.validate = pace, clock, snapshots, validate
         self.key, self.losses, self.seconds, self.step = state.key, list(state.losses), state.seconds, state.step
         self.rows = state.rows
@@ -57,10 +58,12 @@ class Recorder:
         self.tracker: Tracker = NONE
         self._saved = time.monotonic()
         self._recent: list[Step] = []
+        self._append: Callable[[Iterable[Row]], object] = list
         self._open = ExitStack()
 
     def __enter__(self) -> "Recorder":
-        self._append = self._open.enter_context(journal(self.folder.metrics))
+        if processes.first():
+            self._append = self._open.enter_context(journal(self.folder.metrics))
         # Where only time ends the training, time is what it is measured by.
         timed = self.pace.steps == float("inf")
         self._total, self._shown = (100, 0) if timed else (int(self.pace.steps), self.step)
@@ -101,9 +104,10 @@ class Recorder:
             self.snapshots.take(step.number)
         if last:
             return
-        if self._stop.wanted or time.monotonic() - self._saved >= self.config.checkpoint_seconds:
+        wanted = self.engine.agreed(self._stop.wanted) > 0
+        if wanted or self.engine.agreed(time.monotonic() - self._saved >= self.config.checkpoint_seconds) > 0:
             self._keep()
-        if self._stop.wanted:
+        if wanted:
             log.info("stopped at step %d, kept", step.number)
             raise KeyboardInterrupt
 
@@ -124,7 +128,9 @@ class Recorder:
 
     def _keep(self) -> None:
         state = checkpoints.Progress(self.key, self.step, self.losses, self.seconds, self.rows)
-        checkpoints.save(self.folder.checkpoint, self.tensors, self.optimizer, state)
+        whole = self.engine.state()
+        if processes.first():
+            checkpoints.save(self.folder.checkpoint, whole, state)
         self._saved = time.monotonic()
 
     def _line(self) -> Row:

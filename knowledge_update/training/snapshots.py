@@ -6,7 +6,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from knowledge_update.run_folder import read_json, restore, whole_folder, write_json
+from knowledge_update import processes
+from knowledge_update.run_folder import folder_of_first, read_json, restore, write_json
 
 BEST = "checkpoint-best"
 _NOTE = "validation.json"
@@ -18,23 +19,21 @@ class Snapshots:
     Args:
         folder: Where they are.
         limit: How many of steps are kept, the last ones; all where it is not given. The best one is kept besides.
-        save: Writes what is trained into an empty folder.
+        save: Writes what is trained into an empty folder; of several processes, the first.
     """
 
     def __init__(self, folder: Path, limit: int | None, save: Callable[[Path], None]) -> None:
         self.folder, self.limit, self.save = folder, limit, save
-        restore(self.best)
+        if processes.first():
+            restore(self.best)
+        # Of the best one; read once, so that several processes keep the same ones.
+        note = self.best / _NOTE
+        self.lowest = float(read_json(note)["loss"]) if note.exists() else math.inf
 
     @property
     def best(self) -> Path:
         """Where the best one by validation is."""
         return self.folder / BEST
-
-    @property
-    def lowest(self) -> float:
-        """The validation loss of the best one; infinite before there is one."""
-        note = self.best / _NOTE
-        return float(read_json(note)["loss"]) if note.exists() else math.inf
 
     def steps(self) -> list[int]:
         """The steps of which there are snapshots, in their order."""
@@ -43,19 +42,24 @@ class Snapshots:
 
     def take(self, step: int) -> None:
         """Keeps what is trained as it is now, and removes those beyond the limit."""
-        with whole_folder(self.folder / f"checkpoint-{step}") as partial:
+        with folder_of_first(self.folder / f"checkpoint-{step}") as partial:
             self.save(partial)
-        for old in self.steps()[: -self.limit] if self.limit else ():
+        for old in self.steps()[: -self.limit] if self.limit and processes.first() else ():
             shutil.rmtree(self.folder / f"checkpoint-{old}")
 
     def validated(self, step: int, loss: float) -> None:
         """Keeps what is trained as the best one, if its validation loss is the lowest."""
         if loss < self.lowest:
-            with whole_folder(self.best) as partial:
+            self.lowest = loss
+            with folder_of_first(self.best) as partial:
                 self.save(partial)
-                write_json(partial / _NOTE, {"step": step, "loss": loss})
+                if processes.first():
+                    write_json(partial / _NOTE, {"step": step, "loss": loss})
 
     def forget(self) -> None:
         """Removes all of them: another training begins."""
+        self.lowest = math.inf
+        if not processes.first():
+            return
         for path in [self.best, *(self.folder / f"checkpoint-{step}" for step in self.steps())]:
             shutil.rmtree(path, ignore_errors=True)

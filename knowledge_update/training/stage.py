@@ -7,19 +7,21 @@ import shutil
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from knowledge_update import processes
 from knowledge_update.config import Config, TrainingConfig
 from knowledge_update.display import log
-from knowledge_update.models import identity, load_model, load_tokenizer, precision, resolve
-from knowledge_update.run_folder import Row, RunFolder, digest, read_json, whole_folder, write_json
+from knowledge_update.errors import WorkError
+from knowledge_update.models import Precision, identity, load_model, load_tokenizer, precision, resolve
+from knowledge_update.run_folder import Row, RunFolder, digest, folder_of_first, read_json, write_json
 from knowledge_update.templates import ChatTemplate
 from knowledge_update.training import checkpoints, methods, optimizers, schedules, trackers
 from knowledge_update.training.batching import Streams, endless, plan, steps_an_epoch
-from knowledge_update.training.engines import OneProcess
+from knowledge_update.training.engines import Engine, Group, check, chosen, engine_for, joined, launch, shards
 from knowledge_update.training.loop import train
 from knowledge_update.training.pace import Clock, paced
 from knowledge_update.training.recorder import Recorder
@@ -28,7 +30,6 @@ from knowledge_update.training.rows import Encoded, Encoder, Weighed
 from knowledge_update.training.snapshots import Snapshots
 from knowledge_update.training.taught import Taught, taught
 from knowledge_update.training.trunk import Trunk, trunk_of
-from knowledge_update.training.validation import mean_loss
 
 # What is written down on the way, not what is trained.
 _HOW = (
@@ -47,6 +48,19 @@ class Trained:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """What a training begins with: the model, the rows, and what is known of them."""
+
+    key: str
+    clock: Clock
+    model: Any
+    template: ChatTemplate
+    trunk: Trunk | None
+    streams: Streams
+    rows: Taught
+
+
 def run(config: Config, folder: RunFolder) -> Trained:
     """Trains a run folder's adapter; goes on from its checkpoint, and does nothing where the adapter is there already.
 
@@ -54,29 +68,69 @@ def run(config: Config, folder: RunFolder) -> Trained:
         DocumentError: When the dataset is empty.
         WorkError: When the training fails or its result cannot be written.
     """
-    began = time.monotonic()
+    began = time.monotonic() - processes.waited()
     methods.check(config)
     optimizers.check(config.optimizer)
     schedules.check(config.schedule)
     trackers.check(config.tracker)
+    name = chosen(config.engine)
+    with joined(always=shards(name)) as group:
+        config = group.shared(config)
+        # What the machine computes fastest is measured: the processes must not come to different ends.
+        given = group.shared(_precision(config)) if name != "one_process" else None
+        if given:
+            check(config, group.count, str(given.dtype)[6:])
+        config = _for_all(config, group.count)
+        ready = _prepared(config, folder, began, given, group)
+        return ready if isinstance(ready, Trained) else _train(ready, config, folder, group)
+
+
+def finished(config: Config, folder: RunFolder) -> Trained:
+    """What other processes have trained.
+
+    Raises:
+        WorkError: When they left nothing.
+    """
     base = resolve(config.model.name, local_files_only=config.model.local_files_only)
+    rows = taught(config, folder, Encoder(ChatTemplate(load_tokenizer(base))))
+    done = _finished(folder, _key(_for_all(config, launch.total(config.engine)), rows.digest, base))
+    if done is None:
+        raise WorkError(f"the training left no adapter in {folder.adapter}")
+    return done
+
+
+def _for_all(config: Config, count: int) -> Config:
+    """The configuration of several processes' training: `batch_rows` are one process's, as in the field."""
+    rows = config.training.batch_rows
+    return replace(config, training=replace(config.training, batch_rows=rows and rows * count))
+
+
+def _prepared(
+    config: Config, folder: RunFolder, began: float, given: Precision | None, group: Group
+) -> Prepared | Trained:
+    """Reads rows and model, and what the untouched model makes of the rows."""
+    base = group.in_turn(lambda: resolve(config.model.name, local_files_only=config.model.local_files_only))
     template = ChatTemplate(load_tokenizer(base))
     encoder = Encoder(template)
-    rows = taught(config, folder, encoder)
+    rows = group.in_turn(lambda: taught(config, folder, encoder))
     key = _key(config, rows.digest, base)
     done = _finished(folder, key)
     if done:
         log.info("the adapter is trained already")
         return done
     clock = Clock(folder.clock, key, began)
-    chosen = precision(config.model.dtype, config.model.device)
-    log.info("computing in %s", chosen.reason)
-    model = load_model(base, chosen, config.model.bits)
-    replay = encoder.encode_all(replayed(model, template, config, folder, rows.languages))
+    fastest = given or _precision(config)
+    log.info("computing in %s", fastest.reason)
+    model = load_model(base, fastest, config.model.bits)
+    answered = group.in_turn(lambda: replayed(model, template, config, folder, rows.languages))
+    replay = encoder.encode_all(answered)
     trunk = _trunk(model, (rows.questions, rows.texts, replay, rows.aside), encoder, config)
     replay = with_opinions(model, replay, encoder.prefix, config.training.replay_pull, trunk)
-    streams = _streams(rows, replay, config.training)
-    return _train(model, trunk, streams, rows, template, config, folder, key, clock)
+    return Prepared(key, clock, model, template, trunk, _streams(rows, replay, config.training), rows)
+
+
+def _precision(config: Config) -> Precision:
+    return precision(config.model.dtype, config.model.device)
 
 
 def _trunk(model: Any, parts: Sequence[Sequence[Encoded]], encoder: Encoder, config: Config) -> Trunk | None:
@@ -86,89 +140,104 @@ def _trunk(model: Any, parts: Sequence[Sequence[Encoded]], encoder: Encoder, con
     if below and config.model.bits == 8 and model.device.type != "cpu":
         log.info("in 8 bits on a GPU a row's states depend on its neighbours: the lower layers are computed anew")
         return None
+    if shards(chosen(config.engine)):
+        # Its layers are gathered as they stand: none are computed apart.
+        return None
     return trunk_of(model, below, parts, encoder.prefix)
 
 
-def _train(
-    model: Any,
-    trunk: Trunk | None,
-    streams: Streams,
-    rows: Taught,
-    template: ChatTemplate,
-    config: Config,
-    folder: RunFolder,
-    key: str,
-    clock: Clock,
-) -> Trained:
-    settings = config.training
+def _train(ready: Prepared, config: Config, folder: RunFolder, group: Group) -> Trained:
+    settings, streams, clock = config.training, ready.streams, ready.clock
     batches = plan(streams, settings, config.seed)
     an_epoch = steps_an_epoch(streams, settings, len(batches))
-    wrapped = methods.attach(model, config.adapter, config.seed, checkpointing=settings.gradient_checkpointing)
-    tensors = methods.trainable(wrapped)
-    optimizer = optimizers.optimizer_for(config.optimizer, tensors.values())
-    before = checkpoints.load(folder.checkpoint, key, tensors, optimizer)
-    state = before or checkpoints.Progress(key, 0, [], 0.0)
-    snapshots = Snapshots(folder.snapshots, settings.save_limit, lambda path: _write(wrapped, template, path))
-    if not before:
-        folder.metrics.unlink(missing_ok=True)
+    wrapped = methods.attach(ready.model, config.adapter, config.seed, checkpointing=settings.gradient_checkpointing)
+    hidden = ready.trunk.hidden if ready.trunk else None
+    engine = engine_for(config, wrapped, tuple(ready.template.shared_prefix()), hidden, group)
+    optimizer = engine.drives(config.optimizer)
+    saver = Saver(wrapped, engine, ready.template)
+    before = checkpoints.load(folder.checkpoint, ready.key)
+    snapshots = Snapshots(folder.snapshots, settings.save_limit, saver.write)
+    if before:
+        engine.restore(before[0])
+    else:
         snapshots.forget()
-    pace = paced(batches, streams, config, clock, partial(_tried, wrapped, template, folder))
+        if processes.first():
+            folder.metrics.unlink(missing_ok=True)
+    state = before[1] if before else checkpoints.Progress(ready.key, 0, [], 0.0)
+    pace = paced(batches, streams, config, clock, partial(_tried, saver, folder))
     log.info("%s", schedules.described(config.schedule, config.optimizer.learning_rate, len(batches)))
     if before:
-        log.info("going on from step %d", before.step)
-    hidden = trunk.hidden if trunk else None
-    prefix = tuple(template.shared_prefix())
-    engine = OneProcess(wrapped, list(tensors.values()), prefix, hidden)
-    aside = Weighed(rows.aside, settings.balance)
-    validate = partial(mean_loss, wrapped, aside, prefix, hidden, settings.validation_rows) if aside else None
-    recorder = Recorder(folder, state, tensors, optimizer, settings, pace, clock, snapshots, validate, an_epoch)
+        log.info("going on from step %d", state.step)
+    aside = Weighed(ready.rows.aside, settings.balance)
+    validate = partial(engine.loss, aside, settings.validation_rows) if aside else None
+    recorder = Recorder(folder, state, engine, settings, pace, clock, snapshots, validate, an_epoch)
     ordered = batches if math.isfinite(pace.steps) else endless(streams, settings, config.seed)
     tracked = trackers.opened(config.tracker, folder.path, _settings(config), state.step)
-    with tracked as recorder.tracker, recorder, trunk.upper() if trunk else nullcontext():
+    with tracked as recorder.tracker, recorder, ready.trunk.upper() if ready.trunk else nullcontext():
         train(wrapped, optimizer, ordered, engine, pace, config, start=state.step, after=recorder.after)
-    if settings.keep_best and snapshots.best.exists():
-        methods.restore(wrapped, snapshots.best)
+    best = snapshots.best if settings.keep_best and math.isfinite(snapshots.lowest) else None
+    if best:
         log.info("the best by validation is kept, not the last (training.keep_best)")
     result = Trained(recorder.step, recorder.rows, recorder.last_loss, round(recorder.seconds, 1))
-    _save(wrapped, template, config, folder, key, rows.digest, result, recorder.losses)
+    _save(saver, config, folder, ready, result, recorder.losses, best)
     clock.forget()
     return result
 
 
-def _write(model: Any, template: ChatTemplate, path: Path) -> None:
-    """Writes what is trained, with what is needed to use it."""
-    methods.save(model, path)
-    template.tokenizer.save_pretrained(str(path))
+class Saver:
+    """Writes what is trained, with what is needed to use it.
+
+    Args:
+        model: As `methods.attach` gives it.
+        engine: Knows what is trained, whole; all its processes gather it, the first writes.
+        template: The model's chat template.
+    """
+
+    def __init__(self, model: Any, engine: Engine, template: ChatTemplate) -> None:
+        self.model, self.engine, self.template = model, engine, template
+
+    def write(self, path: Path) -> None:
+        """Writes into an empty folder."""
+        whole = self.engine.whole()
+        if processes.first():
+            methods.save(self.model, path, whole)
+            self.template.tokenizer.save_pretrained(str(path))
 
 
-def _tried(model: Any, template: ChatTemplate, folder: RunFolder) -> None:
+def _tried(saver: Saver, folder: RunFolder) -> None:
     """Writes what is trained where it is removed again: to see how long that takes, and that there is room for it."""
-    with whole_folder(folder.trial) as partial:
-        _write(model, template, partial)
-    shutil.rmtree(folder.trial)
+    with folder_of_first(folder.trial) as unfinished:
+        saver.write(unfinished)
+    if processes.first():
+        shutil.rmtree(folder.trial)
 
 
 def _save(
-    model: Any,
-    template: ChatTemplate,
+    saver: Saver,
     config: Config,
     folder: RunFolder,
-    key: str,
-    dataset: str,
+    ready: Prepared,
     result: Trained,
     losses: list[float],
+    best: Path | None,
 ) -> None:
-    """Writes what was trained with all that is needed to use it."""
+    """Writes what was trained, or what was best of it, with all that is needed to use it."""
     import numpy as np
 
-    folder.losses.parent.mkdir(exist_ok=True)
-    np.save(folder.losses, np.array(losses, dtype=np.float64))
-    with whole_folder(folder.adapter) as unfinished:
-        _write(model, template, unfinished)
-        arguments = {"key": key, "result": asdict(result), "model": config.model.name, "seed": config.seed}
+    if processes.first():
+        folder.losses.parent.mkdir(exist_ok=True)
+        np.save(folder.losses, np.array(losses, dtype=np.float64))
+    with folder_of_first(folder.adapter) as unfinished:
+        if best is None:
+            saver.write(unfinished)
+        if not processes.first():
+            return
+        if best:
+            shutil.copytree(best, unfinished, dirs_exist_ok=True)
+        arguments = {"key": ready.key, "result": asdict(result), "model": config.model.name, "seed": config.seed}
         arguments |= {
-            "base": identity(methods.base_of(model).config._name_or_path),
-            "dataset": dataset,
+            "base": identity(methods.base_of(saver.model).config._name_or_path),
+            "dataset": ready.rows.digest,
         }
         write_json(unfinished / folder.training_arguments.name, {**arguments, "settings": asdict(config)})
     checkpoints.remove(folder.checkpoint)

@@ -73,18 +73,12 @@ def test_everything_that_is_trained_has_a_gradient(model: Any, config: AdapterCo
     )
 
 
-def test_a_whole_model_is_saved_and_restored(model: Any, tmp_path: Path) -> None:
+def test_a_whole_model_is_saved_and_loaded(model: Any, tmp_path: Path) -> None:
     methods.attach(model, AdapterConfig(name="full"), seed=0)
     before = {name: tensor.clone() for name, tensor in model.named_parameters()}
     methods.save(model, tmp_path / "saved")
     loaded = load_model(str(tmp_path / "saved"), precision("float32", "cpu"))
     for name, tensor in loaded.named_parameters():
-        assert torch.equal(tensor, before[name]), name
-    with torch.no_grad():
-        for tensor in model.parameters():
-            tensor.zero_()
-    methods.restore(model, tmp_path / "saved")
-    for name, tensor in model.named_parameters():
         assert torch.equal(tensor, before[name]), name
 
 
