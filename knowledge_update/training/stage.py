@@ -73,16 +73,19 @@ def run(config: Config, folder: RunFolder) -> Trained:
     optimizers.check(config.optimizer)
     schedules.check(config.schedule)
     trackers.check(config.tracker)
-    name = chosen(config.engine)
-    with joined(always=shards(name)) as group:
-        config = group.shared(config)
-        # What the machine computes fastest is measured: the processes must not come to different ends.
-        given = group.shared(_precision(config)) if name != "one_process" else None
-        if given:
-            check(config, group.count, str(given.dtype)[6:])
-        config = _for_all(config, group.count)
-        ready = _prepared(config, folder, began, given, group)
-        return ready if isinstance(ready, Trained) else _train(ready, config, folder, group)
+    with joined(always=shards(chosen(config.engine))) as group:
+        return run_in(group, group.shared(config), folder, began)
+
+
+def run_in(group: Group, config: Config, folder: RunFolder, began: float) -> Trained:
+    """The same in processes that have joined; `began` is when the stage did, by the monotonic clock."""
+    # What the machine computes fastest is measured: the processes must not come to different ends.
+    given = None if chosen(config.engine) == "one_process" else group.shared(_precision(config))
+    if given:
+        check(config, group.count, str(given.dtype)[6:])
+    config = _for_all(config, group.count)
+    ready = _prepared(config, folder, began, given, group)
+    return ready if isinstance(ready, Trained) else _train(ready, config, folder, group)
 
 
 def finished(config: Config, folder: RunFolder) -> Trained:
