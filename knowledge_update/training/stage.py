@@ -157,7 +157,7 @@ def _train(ready: Prepared, config: Config, folder: RunFolder, group: Group) -> 
     hidden = ready.trunk.hidden if ready.trunk else None
     engine = engine_for(config, wrapped, tuple(ready.template.shared_prefix()), hidden, group)
     optimizer = engine.drives(config.optimizer)
-    saver = Saver(wrapped, engine, ready.template)
+    saver = Saver(wrapped, engine, ready.template, ready.trunk)
     before = checkpoints.load(folder.checkpoint, ready.key)
     snapshots = Snapshots(folder.snapshots, settings.save_limit, saver.write)
     if before:
@@ -194,16 +194,18 @@ class Saver:
         model: As `methods.attach` gives it.
         engine: Knows what is trained, whole; all its processes gather it, the first writes.
         template: The model's chat template.
+        trunk: The lower layers, where they are computed apart.
     """
 
-    def __init__(self, model: Any, engine: Engine, template: ChatTemplate) -> None:
-        self.model, self.engine, self.template = model, engine, template
+    def __init__(self, model: Any, engine: Engine, template: ChatTemplate, trunk: Trunk | None) -> None:
+        self.model, self.engine, self.template, self.trunk = model, engine, template, trunk
 
     def write(self, path: Path) -> None:
         """Writes into an empty folder."""
         whole = self.engine.whole()
         if processes.first():
-            methods.save(self.model, path, whole)
+            with self.trunk.whole() if self.trunk else nullcontext():
+                methods.save(self.model, path, whole)
             self.template.tokenizer.save_pretrained(str(path))
 
 
