@@ -187,6 +187,11 @@ def trainable(model: Any) -> dict[str, Any]:
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
+def saved(model: Any) -> dict[str, Any]:
+    """What `save` writes, by its names in the model: the adapter, or the whole model where it has none."""
+    return trainable(model) if hasattr(model, "peft_config") else dict(model.named_parameters())
+
+
 def save(model: Any, folder: Path, whole: dict[str, Any] | None = None) -> None:
     """Writes what was trained, an adapter or a whole model, and checks that what was written is that.
 
@@ -201,8 +206,10 @@ def save(model: Any, folder: Path, whole: dict[str, Any] | None = None) -> None:
     import torch
 
     model.save_pretrained(str(folder), **({"state_dict": whole} if whole else {}))
-    stored = _stored_in(folder, model, whole)
-    for name, tensor in _tensors(model, whole).items():
+    stored, trained = _stored_in(folder, model, whole), _tensors(model, whole)
+    if not trained:
+        raise WorkError(f"nothing of what was trained is in {folder}")
+    for name, tensor in trained.items():
         if not torch.equal(stored[name], tensor.detach().cpu()):
             raise WorkError(f"what was saved differs from what was trained in {name}")
 

@@ -73,16 +73,19 @@ def run(config: Config, folder: RunFolder) -> Trained:
     optimizers.check(config.optimizer)
     schedules.check(config.schedule)
     trackers.check(config.tracker)
-    name = chosen(config.engine)
-    with joined(always=shards(name)) as group:
-        config = group.shared(config)
-        # What the machine computes fastest is measured: the processes must not come to different ends.
-        given = group.shared(_precision(config)) if name != "one_process" else None
-        if given:
-            check(config, group.count, str(given.dtype)[6:])
-        config = _for_all(config, group.count)
-        ready = _prepared(config, folder, began, given, group)
-        return ready if isinstance(ready, Trained) else _train(ready, config, folder, group)
+    with joined(always=shards(chosen(config.engine))) as group:
+        return run_in(group, group.shared(config), folder, began)
+
+
+def run_in(group: Group, config: Config, folder: RunFolder, began: float) -> Trained:
+    """The same in processes that have joined; `began` is when the stage did, by the monotonic clock."""
+    # What the machine computes fastest is measured: the processes must not come to different ends.
+    given = None if chosen(config.engine) == "one_process" else group.shared(_precision(config))
+    if given:
+        check(config, group.count, str(given.dtype)[6:])
+    config = _for_all(config, group.count)
+    ready = _prepared(config, folder, began, given, group)
+    return ready if isinstance(ready, Trained) else _train(ready, config, folder, group)
 
 
 def finished(config: Config, folder: RunFolder) -> Trained:
@@ -154,7 +157,7 @@ def _train(ready: Prepared, config: Config, folder: RunFolder, group: Group) -> 
     hidden = ready.trunk.hidden if ready.trunk else None
     engine = engine_for(config, wrapped, tuple(ready.template.shared_prefix()), hidden, group)
     optimizer = engine.drives(config.optimizer)
-    saver = Saver(wrapped, engine, ready.template)
+    saver = Saver(wrapped, engine, ready.template, ready.trunk)
     before = checkpoints.load(folder.checkpoint, ready.key)
     snapshots = Snapshots(folder.snapshots, settings.save_limit, saver.write)
     if before:
@@ -191,16 +194,18 @@ class Saver:
         model: As `methods.attach` gives it.
         engine: Knows what is trained, whole; all its processes gather it, the first writes.
         template: The model's chat template.
+        trunk: The lower layers, where they are computed apart.
     """
 
-    def __init__(self, model: Any, engine: Engine, template: ChatTemplate) -> None:
-        self.model, self.engine, self.template = model, engine, template
+    def __init__(self, model: Any, engine: Engine, template: ChatTemplate, trunk: Trunk | None) -> None:
+        self.model, self.engine, self.template, self.trunk = model, engine, template, trunk
 
     def write(self, path: Path) -> None:
         """Writes into an empty folder."""
         whole = self.engine.whole()
         if processes.first():
-            methods.save(self.model, path, whole)
+            with self.trunk.whole() if self.trunk else nullcontext():
+                methods.save(self.model, path, whole)
             self.template.tokenizer.save_pretrained(str(path))
 
 

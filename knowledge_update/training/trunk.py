@@ -51,6 +51,7 @@ class Trunk:
 
     def __init__(self, model: Any, depth: int, prefix: Sequence[int]) -> None:
         self.decoder = model.get_decoder()
+        self._layers = getattr(self.decoder, "layers", None)
         self.depth = depth
         self.prefix = tuple(prefix)
         self.dtype = model.dtype
@@ -118,6 +119,16 @@ class Trunk:
         """The decoder without the trunk: it is given what the trunk puts out."""
         layers = self.decoder.layers
         self.decoder.layers = layers[self.depth :]
+        try:
+            yield
+        finally:
+            self.decoder.layers = layers
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """The decoder with all its layers while `upper` holds: by their numbers what is saved is named."""
+        layers = self.decoder.layers
+        self.decoder.layers = self._layers
         try:
             yield
         finally:

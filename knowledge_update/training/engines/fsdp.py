@@ -14,6 +14,7 @@ from knowledge_update.training.dropout import drawn_for
 from knowledge_update.training.engines.engine import Done
 from knowledge_update.training.engines.group import Group
 from knowledge_update.training.engines.sharded import Sharded
+from knowledge_update.training.methods import saved
 from knowledge_update.training.objective import Pack
 from knowledge_update.training.optimizer_state import flat, restore
 from knowledge_update.training.optimizers import optimizer_for
@@ -84,7 +85,7 @@ class FullyShard(Sharded):
 
     def whole(self) -> dict[str, Any]:
         """What is to be saved, by its names in the model."""
-        return {name: _whole(tensor) for name, tensor in self.saved().items()}
+        return {name: _whole(tensor) for name, tensor in saved(self.model).items()}
 
     def state(self) -> State:
         """Weights and optimizer state, whole."""

@@ -79,8 +79,9 @@ class OneProcess:
         """The value: there is nobody to agree with."""
         return value
 
-    def whole(self) -> None:
-        """The model holds what is trained as it is."""
+    def whole(self) -> dict[str, Any] | None:
+        """Nothing: the model holds what is trained as it is."""
+        return None
 
     def state(self) -> State:
         """Weights and optimizer state."""

@@ -55,10 +55,6 @@ class Sharded:
         """What is trained, by name: this process's part."""
         return trainable(self.model)
 
-    def saved(self) -> dict[str, Any]:
-        """What a saved folder holds, by its names in the model: of an adapter the adapter, else the whole model."""
-        return self.trained() if hasattr(self.model, "peft_config") else dict(self.model.named_parameters())
-
     def agreed(self, value: float) -> float:
         """The highest value of all processes."""
         return self.group.highest(value)

@@ -19,6 +19,7 @@ from knowledge_update.training.engines import deepspeed_file
 from knowledge_update.training.engines.engine import Done
 from knowledge_update.training.engines.group import Group
 from knowledge_update.training.engines.sharded import Sharded
+from knowledge_update.training.methods import saved
 from knowledge_update.training.objective import Pack
 from knowledge_update.training.optimizers import optimizer_for
 from knowledge_update.training.rows import Encoded
@@ -93,7 +94,7 @@ class Zero(Sharded):
 
     def whole(self) -> dict[str, Any]:
         """What is to be saved, by its names in the model."""
-        return {name: self._gathered(tensor) for name, tensor in self.saved().items()}
+        return {name: self._gathered(tensor) for name, tensor in saved(self.model).items()}
 
     def state(self) -> State:
         """Weights and optimizer state, whole; both in fp32."""
