@@ -9,10 +9,11 @@ from typing import Any
 
 from knowledge_update import __version__, processes
 from knowledge_update.composition import keys, literal, load, read_file, set_by, value_of
-from knowledge_update.config import Config, TrackerConfig, WriterConfig
+from knowledge_update.config import Config, WriterConfig
 from knowledge_update.errors import ConfigError, RunFolderError
 from knowledge_update.own_code import Found
 from knowledge_update.run_folder import RunFolder, whole_file
+from knowledge_update.training_config import TrackerConfig
 
 RECORDED = ("torch", "transformers", "peft", "spacy", "knowledge-update")
 

@@ -13,7 +13,7 @@ from pacing import Pace
 # From the repository, so that this code is measured and not another that is installed.
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from knowledge_update.config import Config, TrainingConfig
+from knowledge_update.config import Config
 from knowledge_update.models import load_model, load_tokenizer, precision
 from knowledge_update.run_folder import RunFolder
 from knowledge_update.templates import ChatTemplate
@@ -26,6 +26,7 @@ from knowledge_update.training.pace import Pace as Steps
 from knowledge_update.training.replay import replayed, with_opinions
 from knowledge_update.training.rows import Encoder, weighed
 from knowledge_update.training.trunk import trunk_of
+from knowledge_update.training_config import TrainingConfig
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from pacing import Pace
 # From the repository, so that this code is measured and not another that is installed.
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from knowledge_update.config import AdapterConfig, Config, OptimizerConfig, ScheduleConfig
+from knowledge_update.config import Config
 from knowledge_update.models import load_model, precision
 from knowledge_update.training import methods
 from knowledge_update.training.engines import OneProcess
@@ -16,6 +16,7 @@ from knowledge_update.training.loop import train
 from knowledge_update.training.optimizers import optimizer_for
 from knowledge_update.training.pace import Pace as Steps
 from knowledge_update.training.rows import Encoded
+from knowledge_update.training_config import AdapterConfig, OptimizerConfig, ScheduleConfig
 
 BLOCKS = 100_000
 

@@ -10,8 +10,8 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from knowledge_update.config import TrainingConfig
 from knowledge_update.training.rows import Encoded, lengths_of
+from knowledge_update.training_config import TrainingConfig
 
 # Measured (benchmarks/LOG.md): what a thousand questions learn in two to three epochs, 300 learn in six or seven. What
 # matters is how often the optimizer steps; the steps a training needs grow with the root of its questions.

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from knowledge_update.config import RowsConfig
 from knowledge_update.errors import ConfigError
 from knowledge_update.training.tokenised import VALIDATION, Tokenised
+from knowledge_update.training_config import RowsConfig
 
 # Of the rows, when validation is asked for and nothing says how much.
 SHARE = 0.05

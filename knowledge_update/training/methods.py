@@ -11,12 +11,13 @@ from typing import Any
 
 from knowledge_update import quantisation
 from knowledge_update.adapters import adapter_base, adapter_shapes, load_adapter
-from knowledge_update.config import AdapterConfig, Config
+from knowledge_update.config import Config
 from knowledge_update.display import log
 from knowledge_update.errors import ModelError, WorkError
 from knowledge_update.models import first_line
 from knowledge_update.training.dropout import seeded
 from knowledge_update.training.lora import fuse
+from knowledge_update.training_config import AdapterConfig
 
 
 def check(config: Config) -> None:

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from typing import Any
 
-from knowledge_update.config import OptimizerConfig
 from knowledge_update.errors import ConfigError
 from knowledge_update.own_code import own
+from knowledge_update.training_config import OptimizerConfig
 
 # Their trust ratio is of whole tensors, which FSDP2's sharded ones still know; an engine that lays tensors end to end
 # (DeepSpeed's ZeRO) takes them for one.

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from knowledge_update import processes
-from knowledge_update.config import TrainingConfig
 from knowledge_update.display import log, progress
 from knowledge_update.run_folder import Row, RunFolder, journal
 from knowledge_update.training import checkpoints
@@ -19,6 +18,7 @@ from knowledge_update.training.loop import Step
 from knowledge_update.training.pace import Clock, Pace
 from knowledge_update.training.snapshots import Snapshots
 from knowledge_update.training.trackers import NONE, Tracker
+from knowledge_update.training_config import TrainingConfig
 
 
 @dataclass

@@ -2,8 +2,8 @@
 
 import math
 
-from knowledge_update.config import ScheduleConfig
 from knowledge_update.own_code import own
+from knowledge_update.training_config import ScheduleConfig
 
 WARMUP = 0.05
 

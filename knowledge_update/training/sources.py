@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from knowledge_update.config import Config, RowsConfig
+from knowledge_update.config import Config
 from knowledge_update.display import log, progress
 from knowledge_update.errors import ConfigError, DocumentError
 from knowledge_update.models import cache_folder
@@ -28,6 +28,7 @@ from knowledge_update.training.held_out import Parts, split, weighted
 from knowledge_update.training.rows import Encoder
 from knowledge_update.training.tokenised import Tokenised, Writer, in_memory, on_disk
 from knowledge_update.training.tokenising import Raw, tokenise
+from knowledge_update.training_config import RowsConfig
 
 # Where the folders are that PandaLLM describes.
 FOLDERS = {

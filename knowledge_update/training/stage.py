@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from knowledge_update import processes
-from knowledge_update.config import Config, TrainingConfig
+from knowledge_update.config import Config
 from knowledge_update.display import log
 from knowledge_update.errors import WorkError
 from knowledge_update.models import Precision, identity, load_model, load_tokenizer, precision, resolve
@@ -30,6 +30,7 @@ from knowledge_update.training.rows import Encoded, Encoder, Weighed
 from knowledge_update.training.snapshots import Snapshots
 from knowledge_update.training.taught import Taught, taught
 from knowledge_update.training.trunk import Trunk, trunk_of
+from knowledge_update.training_config import TrainingConfig
 
 # What is written down on the way, not what is trained.
 _HOW = (

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any
 
-from knowledge_update.config import RowsConfig
 from knowledge_update.display import log
 from knowledge_update.errors import DocumentError, WorkError
 from knowledge_update.run_folder import Row
@@ -24,6 +23,7 @@ from knowledge_update.training.formats import BadRow, Format, canonical
 from knowledge_update.training.lengths import fitted
 from knowledge_update.training.rows import Encoder
 from knowledge_update.training.tokenised import PROBE, VALIDATION, Origin, Packed, Writer, packed
+from knowledge_update.training_config import RowsConfig
 
 PACKET = 250
 # So many rows are encoded by the time the first process has begun.

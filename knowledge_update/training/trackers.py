@@ -14,10 +14,10 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, Protocol
 
-from knowledge_update.config import TrackerConfig
 from knowledge_update.display import log
 from knowledge_update.errors import ConfigError
 from knowledge_update.own_code import own
+from knowledge_update.training_config import TrackerConfig
 
 
 class Tracker(Protocol):

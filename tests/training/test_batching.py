@@ -4,9 +4,9 @@ from collections import Counter
 
 import pytest
 
-from knowledge_update.config import TrainingConfig
 from knowledge_update.training.batching import EPOCHS, MOST_EPOCHS, Streams, epochs_of, plan
 from knowledge_update.training.rows import Encoded
+from knowledge_update.training_config import TrainingConfig
 
 
 def rows(count: int, first: int = 0) -> list[Encoded]:

@@ -8,13 +8,13 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from knowledge_update.config import AdapterConfig
 from knowledge_update.inference import Part, Prompt, continued, greedy
 from knowledge_update.models import load_model, precision
 from knowledge_update.training import methods
 from knowledge_update.training.objective import loss_of, packs
 from knowledge_update.training.rows import IGNORED, Encoded
 from knowledge_update.training.trunk import trunk_of
+from knowledge_update.training_config import AdapterConfig
 
 SIZES = {
     "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 4, "num_attention_heads": 4,

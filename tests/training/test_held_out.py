@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge_update.config import RowsConfig
 from knowledge_update.errors import ConfigError
 from knowledge_update.training.held_out import split, weighted
 from knowledge_update.training.rows import Encoded
 from knowledge_update.training.tokenised import Origin, Writer, in_memory, packed
+from knowledge_update.training_config import RowsConfig
 
 ROWS = st.lists(st.tuples(st.integers(0, 6), st.integers(1, 3), st.integers(0, 2)), min_size=2, max_size=40)
 

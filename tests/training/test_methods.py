@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from knowledge_update.adapters import is_adapter, load_adapter, load_updated
-from knowledge_update.config import AdapterConfig, Config, ModelConfig, TrainingConfig
+from knowledge_update.config import Config, ModelConfig
 from knowledge_update.errors import ModelError, WorkError
 from knowledge_update.models import EMBEDDED, load_model, load_tokenizer, precision, resolve
 from knowledge_update.templates import ChatTemplate
@@ -22,6 +22,7 @@ from knowledge_update.training.optimizers import optimizer_for
 from knowledge_update.training.pace import Pace
 from knowledge_update.training.rows import Encoded, Encoder, Weighed
 from knowledge_update.training.trunk import trunk_of
+from knowledge_update.training_config import AdapterConfig, TrainingConfig
 
 FP32 = precision("float32", "cpu")
 METHODS: dict[str, tuple[dict[str, Any], int | None]] = {

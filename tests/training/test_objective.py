@@ -8,12 +8,12 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
-from knowledge_update.config import AdapterConfig
 from knowledge_update.training import methods
 from knowledge_update.training.lora import fuse
 from knowledge_update.training.objective import loss_of, packs
 from knowledge_update.training.replay import with_opinions
 from knowledge_update.training.rows import IGNORED, Encoded, Encoder, Opinion, Weighed
+from knowledge_update.training_config import AdapterConfig
 
 
 def plain_loss(model: Any, row: Encoded, prefix: tuple[int, ...]) -> torch.Tensor:

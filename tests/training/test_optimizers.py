@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from knowledge_update.config import OptimizerConfig
 from knowledge_update.errors import ConfigError
 from knowledge_update.training import optimizers
 from knowledge_update.training.optimizer_state import flat, restore
 from knowledge_update.training.optimizers import optimizer_for
+from knowledge_update.training_config import OptimizerConfig
 
 SHAPES = ((3, 5), (7,), (90, 80), (4, 4))
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from transformers import get_scheduler
 
-from knowledge_update.config import ScheduleConfig
 from knowledge_update.errors import ConfigError
 from knowledge_update.training.schedules import described, factor, warmup_share
+from knowledge_update.training_config import ScheduleConfig
 
 STEPS = 40
 TRANSFORMERS = {

@@ -13,7 +13,7 @@ import json, sys
 import torch, torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
-from knowledge_update.config import OptimizerConfig
+from knowledge_update.training_config import OptimizerConfig
 from knowledge_update.errors import ConfigError
 from knowledge_update.training.optimizers import optimizer_for
 

@@ -8,11 +8,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from knowledge_update.config import AdapterConfig
 from knowledge_update.training import methods, speed
 from knowledge_update.training.objective import loss_of, packs
 from knowledge_update.training.rows import Encoded, Encoder
 from knowledge_update.training.speed import Speedometer, Work, matmul_peak, memory, work_of
+from knowledge_update.training_config import AdapterConfig
 
 # Of the tiny model's layer: q, k, v, o, and three maps of the MLP.
 LAYER = 32 * (32 + 16 + 16 + 32) + 3 * 32 * 64

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from chat_server import Answer, Server
 
-from knowledge_update.config import TrackerConfig
 from knowledge_update.display import log
 from knowledge_update.errors import ConfigError
 from knowledge_update.training import trackers
 from knowledge_update.training.trackers import Run, check, opened
+from knowledge_update.training_config import TrackerConfig
 
 KEY = "local-0123456789abcdef0123456789abcdef01234567"
 LINES = [(10, {"step": 10, "loss": 2.5, "rate": 0.001}), (20, {"step": 20, "loss": 1.25, "rate": 0.0005})]

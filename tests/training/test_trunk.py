@@ -6,11 +6,11 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from knowledge_update.config import AdapterConfig
 from knowledge_update.training import methods, trunk
 from knowledge_update.training.objective import loss_of, packs
 from knowledge_update.training.rows import Encoded, Encoder
 from knowledge_update.training.trunk import trunk_of
+from knowledge_update.training_config import AdapterConfig
 
 
 def gradients(wrapped: Any, names: dict[str, torch.Tensor], work: list[Any]) -> dict[str, torch.Tensor]:

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from knowledge_update import processes
-from knowledge_update.config import Config, EngineConfig
+from knowledge_update.config import Config
 from knowledge_update.display import log
 from knowledge_update.errors import ConfigError
 from knowledge_update.training.engines import deepspeed_file
@@ -16,6 +16,7 @@ from knowledge_update.training.engines.group import Group, joined
 from knowledge_update.training.engines.one_process import OneProcess
 from knowledge_update.training.objective import Hidden
 from knowledge_update.training.optimizers import BY_TENSOR
+from knowledge_update.training_config import EngineConfig
 
 __all__ = [
     "Done", "Engine", "Group", "OneProcess", "check", "chosen", "engine_for", "joined", "shards", "share", "shares",

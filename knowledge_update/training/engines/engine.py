@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from knowledge_update.config import OptimizerConfig
 from knowledge_update.training.checkpoints import State
 from knowledge_update.training.rows import Encoded
+from knowledge_update.training_config import OptimizerConfig
 
 
 @dataclass(frozen=True)

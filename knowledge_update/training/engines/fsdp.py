@@ -7,7 +7,6 @@ Decoder layers are gathered one by one, all else (embeddings, last norm, head) w
 from collections.abc import Sequence
 from typing import Any
 
-from knowledge_update.config import OptimizerConfig
 from knowledge_update.errors import ConfigError, WorkError
 from knowledge_update.training.checkpoints import State
 from knowledge_update.training.dropout import drawn_for
@@ -19,6 +18,7 @@ from knowledge_update.training.objective import Pack
 from knowledge_update.training.optimizer_state import flat, restore
 from knowledge_update.training.optimizers import optimizer_for
 from knowledge_update.training.rows import Encoded
+from knowledge_update.training_config import OptimizerConfig
 
 
 class FullyShard(Sharded):

@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from knowledge_update import processes
-from knowledge_update.config import Config, EngineConfig
+from knowledge_update.config import Config
 from knowledge_update.display import log
 from knowledge_update.errors import ConfigError, ToldError, WorkError
+from knowledge_update.training_config import EngineConfig
 
 
 def wanted(config: EngineConfig) -> bool:

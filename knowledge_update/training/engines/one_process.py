@@ -5,7 +5,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from knowledge_update.config import OptimizerConfig
 from knowledge_update.training.checkpoints import State
 from knowledge_update.training.dropout import drawn_for
 from knowledge_update.training.engines.engine import Done, shares
@@ -15,6 +14,7 @@ from knowledge_update.training.optimizer_state import flat, restore
 from knowledge_update.training.optimizers import optimizer_for
 from knowledge_update.training.rows import Encoded
 from knowledge_update.training.validation import summed
+from knowledge_update.training_config import OptimizerConfig
 from knowledge_update.workers import Workers, workers
 
 

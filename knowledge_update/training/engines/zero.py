@@ -9,7 +9,7 @@ from contextlib import redirect_stdout
 from io import StringIO
 from typing import Any
 
-from knowledge_update.config import Config, OptimizerConfig
+from knowledge_update.config import Config
 from knowledge_update.display import log
 from knowledge_update.errors import WorkError
 from knowledge_update.training import lora
@@ -23,6 +23,7 @@ from knowledge_update.training.methods import saved
 from knowledge_update.training.objective import Pack
 from knowledge_update.training.optimizers import optimizer_for
 from knowledge_update.training.rows import Encoded
+from knowledge_update.training_config import OptimizerConfig
 
 
 class Zero(Sharded):
