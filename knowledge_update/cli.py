@@ -271,6 +271,7 @@ def main() -> None:
     credentials.put_away()
     # A scheduler that wants its machine back is told what Ctrl-C is told.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    processes.said[:] = sys.argv[1:]
     try:
         code = _main(sys.argv[1:])
     except KnowledgeUpdateError as error:

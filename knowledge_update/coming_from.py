@@ -43,13 +43,15 @@ SYSTEMS: dict[str, tuple[Command, ...]] = {
         Command("python data_processor/data_collection_api.py", "kupdate collect DOCS writer=api", "collect", _COLLECT,
                 "calls go out side by side, within the rates you name (`writer.rpm`, `writer.tpm`)"),
         Command("python collect_data.py", "kupdate collect DOCS", "collect", _COLLECT),
-        Command("bash shells/finetune_lora_ds.sh, torchrun finetune.py", "kupdate train RUN", "train", tuple(
+        Command("bash shells/finetune_lora_ds.sh", "bash shells/finetune_lora_ds.sh", "train", (),
+                "`-m`, `-d`, `--deepspeed`, `--wandb_key`; other options of `kupdate train` are passed on"),
+        Command("torchrun finetune.py", "kupdate train", "train", tuple(
             "model_name_or_path key use_wandb wandb_run_name data_path bf16 output_dir num_train_epochs"
             " per_device_train_batch_size per_device_eval_batch_size gradient_accumulation_steps validation"
             " validation_size logging_strategy logging_steps eval_strategy eval_steps save_strategy save_total_limit"
             " learning_rate use_lora deepspeed wandb_key GPUS_PER_NODE NNODES NODE_RANK MASTER_ADDR MASTER_PORT MODEL"
             " DATA DS_CONFIG_PATH WANDB_KEY".split()
-        ), "one process so far; it takes a run folder"),
+        ), "or `torchrun -m knowledge_update train`; rows by `--data_path`, or a run folder"),
         Command("bash shells/inference.sh", "kupdate infer RUN", "infer",
                 tuple("model_name_or_path test_data_path output_path lora_weights".split()), "it takes a run folder"),
         Command("bash shells/evaluate.sh, python evaluate.py", "kupdate evaluate RUN", "evaluate",
@@ -113,6 +115,15 @@ NOTES = {
     "folder": "`losses`; also `-f`",
     "threshold": "0.001; also `-t`",
     "script": "a Python script of your own that judges instead; also `-s`",
+    "deepspeed": "`zero2`, `zero3`, or a file of your own; what it says against other options is an error",
+    "GPUS_PER_NODE": "processes of this machine",
+    "NNODES": "machines; the same command is given on each",
+    "NODE_RANK": "which of them this is, from 0",
+    "MASTER_ADDR": "the address of the first",
+    "MASTER_PORT": "a port there; 29500, and any free one on a single machine",
+    "MODEL": "by the script; `-m` wins",
+    "DATA": "by the script; `-d` wins",
+    "DS_CONFIG_PATH": "by the script; `--deepspeed` wins",
     "lora_alpha": "2 · rank where it is not given",
 }
 
@@ -124,6 +135,12 @@ _OWN = {
     ("check", "threshold"): "--threshold",
     ("check", "script"): "--script",
 }
+
+# Variables of the script for several processes.
+_READ = {
+    "GPUS_PER_NODE": "`engine.processes`", "NNODES": "read", "NODE_RANK": "read", "MASTER_ADDR": "read",
+    "MASTER_PORT": "read", "MODEL": "`model.name`", "DATA": "`rows.files`", "DS_CONFIG_PATH": "`engine.deepspeed`",
+}  # fmt: skip
 
 _HEAD = """# Coming from another system
 
@@ -169,7 +186,10 @@ def _row(name: str, verb: str) -> str:
     variable = {**OPTIONS, **VARIABLES}.get(name) if verb == "train" else None
     shown = name if name.isupper() else f"--{name}"
     here = flag.key if flag else _OWN.get((verb, name))
-    note = (NOTES.get(f"{verb} {name}") or NOTES.get(name, "")) if here or variable else ""
+    note = NOTES.get(f"{verb} {name}") or NOTES.get(name, "")
+    if verb == "train" and name in _READ:
+        return f"| `{shown}` | {_READ[name]} | {note} |"
+    note = note if here or variable else ""
     if variable:
         return f"| `{shown}` | `{variable}` in the environment | {note} |"
     return f"| `{shown}` | {f'`{here}`' if here else '**not yet**'} | {note} |"

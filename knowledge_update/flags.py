@@ -169,6 +169,8 @@ FLAGS: tuple[Flag, ...] = (
     Flag("lora_dropout", _TRAIN, "adapter.dropout", float),
     Flag("use_rslora", _TRAIN, "adapter.rslora", boolean, bare=True),
     Flag("use_dora", _TRAIN, "adapter.dora", boolean, bare=True),
+    Flag("deepspeed", _TRAIN, "engine.deepspeed"),
+    Flag("nproc_per_node", _TRAIN, "engine.processes", int),
     Flag("gradient_checkpointing", _TRAIN, "training.gradient_checkpointing", boolean, bare=True),
     Flag("max_new_tokens", ("run", "infer"), "inference.max_new_tokens", int),
 )

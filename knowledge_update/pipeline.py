@@ -41,8 +41,8 @@ def train(config: Config, folder: RunFolder) -> Any:
 
     if not launch.wanted(config.engine):
         return run(config, folder)
-    launch.start(config, folder.path)
-    return finished(config, folder)
+    launch.start(config)
+    return finished(folder)
 
 
 def ask_base(config: Config, folder: RunFolder) -> Any:
@@ -76,7 +76,7 @@ def run(config: Config, folder: RunFolder) -> Any:
         config: The resolved configuration, `documents` named.
         folder: Where everything goes; what is finished there is not done again.
     """
-    if not processes.first():
+    if not processes.keeps():
         # Only training is work for several processes.
         return run_stage(train, config, folder)
     if config.model.bits or config.adapter.start_from:

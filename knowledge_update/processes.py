@@ -12,6 +12,9 @@ from datetime import timedelta
 # Set, to the time, for processes that `engines.launch` starts: who starts them keeps lock, configuration and time.
 STARTED = "KUPDATE_STARTED"
 
+# The words of the command line, for processes that are to do the same; none where another program calls.
+said: list[str] = []
+
 
 @dataclass(frozen=True)
 class Place:

@@ -21,6 +21,7 @@ SAMPLES = {
     "json_save_dir": ("a.json", "a.json"), "max_failures": ("5", 5),
     "model_name_or_path": ("owner/name", "owner/name"), "base_model": ("~/m", "~/m"), "ckpt_path": ("a b", "a b"),
     "model": ("llama-7b", "llama-7b"), "use_quant": ("True", 4), "use_8bit": ("yes", 8), "use_rslora": ("1", True),
+    "deepspeed": ("ds config.json", "ds config.json"), "nproc_per_node": ("2", 2),
     "use_dora": ("true", True), "gradient_checkpointing": ("True", True),
     "local_files_only": ("True", True), "seed": ("7", 7), "num_train_epochs": ("2.5", 2.5),
     "per_device_train_batch_size": ("8", 8), "per_gpu_train_batch_size": ("8", 8), "learning_rate": ("1e-4", 1e-4),

@@ -21,7 +21,7 @@ from knowledge_update.run_folder import Row, RunFolder, digest, folder_of_first,
 from knowledge_update.templates import ChatTemplate
 from knowledge_update.training import checkpoints, methods, optimizers, schedules, trackers
 from knowledge_update.training.batching import Streams, endless, plan, steps_an_epoch
-from knowledge_update.training.engines import Engine, Group, check, chosen, engine_for, joined, launch, shards
+from knowledge_update.training.engines import Engine, Group, check, chosen, engine_for, joined, shards
 from knowledge_update.training.loop import train
 from knowledge_update.training.pace import Clock, paced
 from knowledge_update.training.recorder import Recorder
@@ -89,18 +89,15 @@ def run_in(group: Group, config: Config, folder: RunFolder, began: float) -> Tra
     return ready if isinstance(ready, Trained) else _train(ready, config, folder, group)
 
 
-def finished(config: Config, folder: RunFolder) -> Trained:
+def finished(folder: RunFolder) -> Trained:
     """What other processes have trained.
 
     Raises:
         WorkError: When they left nothing.
     """
-    base = resolve(config.model.name, local_files_only=config.model.local_files_only)
-    rows = taught(config, folder, Encoder(ChatTemplate(load_tokenizer(base))))
-    done = _finished(folder, _key(_for_all(config, launch.total(config.engine)), rows.digest, base))
-    if done is None:
-        raise WorkError(f"the training left no adapter in {folder.adapter}")
-    return done
+    if not folder.training_arguments.exists():
+        raise WorkError(f"the training left nothing in {folder.adapter}")
+    return Trained(**read_json(folder.training_arguments)["result"])
 
 
 def _for_all(config: Config, count: int) -> Config:

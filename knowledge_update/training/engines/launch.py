@@ -34,14 +34,14 @@ def total(config: EngineConfig) -> int:
     return here(config) * _number("NNODES", 1)
 
 
-def start(config: Config, folder: Path) -> None:
-    """Trains in several processes, to the end.
+def start(config: Config) -> None:
+    """Gives the command of this process to several, which train to the end.
 
     Args:
         config: How many, and what time is left for it.
-        folder: The run folder; its configuration is what they read.
 
     Raises:
+        ConfigError: When this process was not started by a command of ours.
         ToldError: When one of them failed, and has said why.
         WorkError: When one was ended without a word.
     """
@@ -50,8 +50,10 @@ def start(config: Config, folder: Path) -> None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     count = here(config.engine)
+    if not processes.said:
+        raise ConfigError(f"{count} processes are started by the command line alone: kupdate train, or torchrun")
     log.info("starting %d processes on this machine", count)
-    words = ["--nproc_per_node", str(count), *_machines(), "-m", "knowledge_update", "train", str(folder)]
+    words = ["--nproc_per_node", str(count), *_machines(), "-m", "knowledge_update", *processes.said]
     if config.time_left is not None:
         words.append(f"time_left={config.time_left}")
     with _environment(count), _handlers():
