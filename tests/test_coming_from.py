@@ -33,7 +33,7 @@ def test_every_flag_is_on_the_page_and_every_command_exists() -> None:
     here = [command for commands in SYSTEMS.values() for command in commands if command.here]
     assert {command.verb for command in here} <= set(verbs)
     for command in here:
-        assert command.here.startswith((f"kupdate {command.verb} ", "bash shells/"))
+        assert f"{command.here} ".startswith((f"kupdate {command.verb} ", "bash shells/"))
 
 
 def test_no_option_of_collecting_is_missing() -> None:
