@@ -24,7 +24,7 @@ test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 soak: setup
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,ray]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,ray,deepspeed]"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m soak
 
 lint: setup

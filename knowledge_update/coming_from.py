@@ -45,13 +45,13 @@ SYSTEMS: dict[str, tuple[Command, ...]] = {
         Command("python collect_data.py", "kupdate collect DOCS", "collect", _COLLECT),
         Command("bash shells/finetune_lora_ds.sh", "bash shells/finetune_lora_ds.sh", "train", (),
                 "`-m`, `-d`, `--deepspeed`, `--wandb_key`; other options of `kupdate train` are passed on"),
-        Command("torchrun finetune.py", "kupdate train", "train", tuple(
+        Command("torchrun finetune.py", "kupdate train --data_path FILE", "train", tuple(
             "model_name_or_path key use_wandb wandb_run_name data_path bf16 output_dir num_train_epochs"
             " per_device_train_batch_size per_device_eval_batch_size gradient_accumulation_steps validation"
             " validation_size logging_strategy logging_steps eval_strategy eval_steps save_strategy save_total_limit"
             " learning_rate use_lora deepspeed wandb_key GPUS_PER_NODE NNODES NODE_RANK MASTER_ADDR MASTER_PORT MODEL"
             " DATA DS_CONFIG_PATH WANDB_KEY".split()
-        ), "or `torchrun -m knowledge_update train`; rows by `--data_path`, or a run folder"),
+        ), "or `torchrun -m knowledge_update train`; a run folder has rows too"),
         Command("bash shells/inference.sh", "kupdate infer RUN", "infer",
                 tuple("model_name_or_path test_data_path output_path lora_weights".split()), "it takes a run folder"),
         Command("bash shells/evaluate.sh, python evaluate.py", "kupdate evaluate RUN", "evaluate",

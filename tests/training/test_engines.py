@@ -24,8 +24,8 @@ from knowledge_update.errors import ConfigError
 from knowledge_update.models import load_model, precision
 from knowledge_update.run_config import changed, stored
 from knowledge_update.run_folder import RunFolder, read_json
-from knowledge_update.training import stage
-from knowledge_update.training.engines import chosen, deepspeed_file, launch, share, shares
+from knowledge_update.training import engines, stage
+from knowledge_update.training.engines import check, chosen, deepspeed_file, launch, share, shares
 from knowledge_update.training.rows import Encoded
 
 ROOT = Path(__file__).parents[2]
@@ -225,6 +225,25 @@ def test_torchrun_trains_and_the_first_process_alone_writes(
     assert set(read_json(folder.seconds)) == {"collect", "train", "failed"}
 
 
+def test_the_documented_script_trains_on_rows(collected: RunFolder, tiny_model: str, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    lines = collected.dataset("qa_pairs").read_text(encoding="utf-8").splitlines(keepends=True)
+    rows.write_text("".join(lines[:30]), encoding="utf-8")
+    script, key = str(ROOT / "shells" / "finetune_lora_ds.sh"), "secret-of-wandb"
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    ended = subprocess.run(
+        ["bash", script, "-m", tiny_model, "--data", str(rows), "--wandb_key", key, "--max_steps", "3", "--use_lora"],
+        cwd=tmp_path, env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "GPUS_PER_NODE": "2"},
+        capture_output=True, encoding="utf-8", timeout=120, stdin=subprocess.DEVNULL, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert "engine: ddp, 2 processes" in ended.stdout
+    assert weights(tmp_path / "output" / "checkpoint-final")
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path for path in files if key.encode() in path.read_bytes()] == []
+    assert key not in ended.stdout + ended.stderr
+
+
 @pytest.fixture(scope="module")
 def zero(collected: RunFolder) -> dict[str, RunFolder]:
     return together(
@@ -342,6 +361,32 @@ def test_the_engine_is_what_fits_the_start(monkeypatch: pytest.MonkeyPatch) -> N
     assert chosen(EngineConfig()) == "ddp"
     with pytest.raises(ConfigError, match="2 processes were started"):
         chosen(EngineConfig("one_process"))
+    # What is told to accelerate alone would be done by nobody.
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    assert chosen(EngineConfig("fsdp2")) == "fsdp2"
+    with pytest.raises(ConfigError, match="say engine=fsdp2 here"):
+        chosen(EngineConfig())
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["engine=fsdp2", "model.bits=4"], "engine=fsdp2 cannot share out a model of 4 bits: engine=ddp"),
+        (["engine=deepspeed", "model.bits=8"], "engine=deepspeed cannot share out a model of 8 bits: engine=ddp"),
+        (["engine=fsdp2", "optimizer=adamw_8bit"], "cannot share out moments of 8 bits"),
+        (["engine=deepspeed", "optimizer=lamb"], "optimizer.name=lamb looks at whole tensors"),
+        (["engine=deepspeed", "optimizer=nvlamb"], "optimizer.name=nvlamb looks at whole tensors"),
+    ],
+)
+def test_what_an_engine_cannot_do_is_told_before_any_work(words: list[str], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        check(load(words), 2, "float32")
+
+
+def test_without_deepspeed_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"pip install 'knowledge-update\[deepspeed\]'"):
+        check(load(["engine=deepspeed"]), 2, "float32")
 
 
 @pytest.mark.parametrize(

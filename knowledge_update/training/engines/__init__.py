@@ -3,6 +3,7 @@
 All give the same losses for the same batches, and a checkpoint of one is gone on from by any other.
 """
 
+import os
 from importlib.util import find_spec
 from typing import Any
 
@@ -22,6 +23,8 @@ __all__ = [
     "Done", "Engine", "Group", "OneProcess", "check", "chosen", "engine_for", "joined", "shards", "share", "shares",
 ]  # fmt: skip
 
+# What `accelerate launch` sets where it is told to shard; its own Trainer would read it, nobody does here.
+_ACCELERATE = {"ACCELERATE_USE_DEEPSPEED": "deepspeed", "ACCELERATE_USE_FSDP": "fsdp2"}
 _HOW_TO = "torchrun --nproc_per_node=2 -m knowledge_update train …, or engine.processes=2"
 
 
@@ -31,16 +34,19 @@ def chosen(config: EngineConfig) -> str:
     Raises:
         ConfigError: When the one that is named cannot run in so many processes.
     """
-    count = processes.place().count
-    if config.name == "auto":
-        return "deepspeed" if config.deepspeed else "ddp" if count > 1 else "one_process"
-    if config.name == "one_process" and count > 1:
+    count, name = processes.place().count, config.name
+    if name == "auto":
+        name = "deepspeed" if config.deepspeed else "ddp" if count > 1 else "one_process"
+    for variable, wanted in _ACCELERATE.items():
+        if os.environ.get(variable) == "true" and name != wanted:
+            raise ConfigError(f"accelerate was told another engine ({variable}): say engine={wanted} here")
+    if name == "one_process" and count > 1:
         raise ConfigError(
             f"engine.name=one_process, but {count} processes were started: engine=ddp, fsdp2 or deepspeed"
         )
-    if config.name == "ddp" and count == 1:
+    if name == "ddp" and count == 1:
         raise ConfigError(f"engine.name=ddp needs several processes: {_HOW_TO}")
-    return config.name
+    return name
 
 
 def check(config: Config, count: int, dtype: str) -> None:
