@@ -285,7 +285,7 @@ def main() -> None:
             traceback.print_exc()
         _say(_told(error))
         code = 1
-    sys.exit(code)
+    processes.leave(code)
 
 
 def _say(line: str) -> None:

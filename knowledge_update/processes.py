@@ -4,16 +4,21 @@ The first one alone writes files, shows progress and tells what goes wrong; the 
 """
 
 import os
+import sys
 import threading
 import time
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NoReturn
 
 # Set, to the time, for processes that `engines.launch` starts: who starts them keeps lock, configuration and time.
 STARTED = "KUPDATE_STARTED"
 
 # The words of the command line, for processes that are to do the same; none where another program calls.
 said: list[str] = []
+
+# How often this process has joined others.
+joins: list[int] = []
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,19 @@ def tells() -> bool:
     except (RuntimeError, KeyError, ValueError):
         # Nobody is there any more who could say that it has been told.
         return True
+
+
+def leave(code: int) -> NoReturn:
+    """Ends this process; one that has joined others without taking Python down first.
+
+    FSDP2's device mesh keeps gloo's threads beyond `destroy_process_group`. One that lets go of its last tensor while
+    Python goes down aborts the process (pytorch/pytorch#179291): what was trained well would be told as failed.
+    """
+    if not joins:
+        sys.exit(code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _number(name: str, default: int) -> int:

@@ -150,6 +150,14 @@ def word_file(tmp_path: Path) -> Callable[..., bytes]:
     return make
 
 
+@pytest.fixture(autouse=True)
+def process_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What would end this process at once, pytest with it, ends as any program does."""
+    from knowledge_update import processes
+
+    monkeypatch.setattr(processes, "leave", sys.exit)
+
+
 @pytest.fixture
 def kupdate(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path

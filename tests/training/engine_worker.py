@@ -68,3 +68,4 @@ if __name__ == "__main__":
     made = engines.engine_for
     stage.engine_for = watched
     main(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    processes.leave(0)

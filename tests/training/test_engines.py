@@ -93,16 +93,17 @@ def together(collected: RunFolder, cases: dict[str, tuple[str, ...]]) -> dict[st
     plan = collected.path.with_name("cases.json")
     plan.write_text(json.dumps([[str(folders[name].path), words] for name, words in cases.items()]), encoding="utf-8")
     ended = torchrun(str(WORKER), str(plan), timeout=600)
-    assert ended.returncode == 0, ended.stderr[-2000:]
+    assert ended.returncode == 0, ended.stderr[:20000]
     return folders
 
 
 def torchrun(*words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
     started = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *words]
+    # Where a process is aborted, its stack is told.
+    told = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONFAULTHANDLER": "1"}
     return subprocess.run(
-        started, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, encoding="utf-8", timeout=timeout,
-        stdin=subprocess.DEVNULL, check=False,
-    )  # fmt: skip
+        started, env=told, capture_output=True, encoding="utf-8", timeout=timeout, stdin=subprocess.DEVNULL, check=False
+    )
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +218,7 @@ def test_torchrun_trains_and_the_first_process_alone_writes(
 ) -> None:
     folder = copied(collected, "torchrun")
     ended = torchrun("-m", "knowledge_update", "train", str(folder.path))
-    assert ended.returncode == 0, ended.stderr[-2000:]
+    assert ended.returncode == 0, ended.stderr[:20000]
     assert ended.stdout.count("engine: ddp, 2 processes") == 1
     assert_same(folder, alone())
     log = folder.log.read_text(encoding="utf-8")

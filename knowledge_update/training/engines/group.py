@@ -102,6 +102,7 @@ def joined(*, always: bool) -> Iterator[Group]:
     distributed.init_process_group(
         backend, store=store, rank=here.rank if store else -1, world_size=here.count if store else -1, timeout=_PATIENCE
     )
+    processes.joins.append(here.count)
     yield Group(here.rank, here.count)
     # After a failure the others are not told so by this, but by what the first to fail says: see `processes.tells`.
     distributed.destroy_process_group()
