@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from knowledge_update.training.head import log_probabilities
 from knowledge_update.training.rows import IGNORED, Encoded
 
 # What the layers below the trained ones put out for rows laid into one pack, (1, length, hidden).
@@ -137,18 +138,24 @@ def loss_of(model: Any, pack: Pack) -> Tensor:
         pack: The rows.
     """
     states = states_of(model, pack)
-    return _cross_entropy(logits_of(model, states, pack), pack) + _straying(states, pack)
+    return _cross_entropy(_log_probabilities(model, states, pack), pack) + _straying(states, pack)
 
 
-def _cross_entropy(logits: Tensor, pack: Pack) -> Tensor:
+def _log_probabilities(model: Any, states: Tensor, pack: Pack) -> Tensor:
+    """Of the candidates at every label, (labels, k)."""
+    head, targets = model.get_output_embeddings(), pack.targets.to(states.device)
+    if type(head) is torch.nn.Linear and head.bias is None and not head.weight.requires_grad:
+        return log_probabilities(states[pack.learned.to(states.device)], head.weight, targets)
+    return torch.log_softmax(logits_of(model, states, pack).float(), dim=-1).gather(1, targets)
+
+
+def _cross_entropy(chosen: Tensor, pack: Pack) -> Tensor:
     """With the one label or, where there is a teacher, with its probabilities.
 
     Of a teacher only the likeliest tokens are known; all others count as one, so that a model that agrees with its
     teacher has no gradient.
     """
-    log_probabilities = torch.log_softmax(logits.float(), dim=-1)
-    device = logits.device
-    chosen = log_probabilities.gather(1, pack.targets.to(device))
+    device = chosen.device
     loss = -(chosen * pack.weights.to(device)).sum()
     soft = pack.rest > 0
     if soft.any():
