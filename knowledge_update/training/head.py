@@ -32,11 +32,7 @@ class LogSumExp(torch.autograd.Function):
             scores.sub_(higher).exp_()
             total.mul_(shrunk).add_(scores.sum(1, keepdim=True))
             if needed:
-                mean.mul_(shrunk)
-                if part.dtype == mean.dtype:
-                    mean.addmm_(scores, part)
-                else:
-                    mean += scores.to(part.dtype) @ part
+                mean.mul_(shrunk).add_(scores.to(part.dtype) @ part)
             highest = higher
         if needed:
             ctx.save_for_backward(mean.div_(total).to(x.dtype))
