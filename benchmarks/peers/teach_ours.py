@@ -21,10 +21,9 @@ from knowledge_update.training import methods
 from knowledge_update.training.batching import Streams, plan
 from knowledge_update.training.engines import OneProcess
 from knowledge_update.training.loop import train
-from knowledge_update.training.optimizers import optimizer_for
 from knowledge_update.training.pace import Pace as Steps
 from knowledge_update.training.replay import replayed, with_opinions
-from knowledge_update.training.rows import Encoder, weighed
+from knowledge_update.training.rows import Encoder, Weighed
 from knowledge_update.training.trunk import trunk_of
 from knowledge_update.training_config import TrainingConfig
 
@@ -46,14 +45,13 @@ def main() -> None:
     trunk = trunk_of(model, methods.untrained_layers(model, config.adapter), [*questions, *replay], encoder.prefix)
     replay = with_opinions(model, replay, encoder.prefix, settings.replay_pull, trunk)
     streams = Streams(
-        weighed(questions, settings.balance), [], weighed(replay, settings.balance, settings.replay_weight)
+        Weighed(questions, settings.balance), [], Weighed(replay, settings.balance, settings.replay_weight)
     )
     batches = plan(streams, settings, config.seed)
     wrapped = methods.attach(model, config.adapter, config.seed)
     pace.saves(wrapped)
-    trained = list(methods.trainable(wrapped).values())
-    optimizer = optimizer_for(config.optimizer, trained)
-    engine = OneProcess(wrapped, trained, tuple(encoder.prefix), trunk.hidden if trunk else None)
+    engine = OneProcess(wrapped, tuple(encoder.prefix), trunk.hidden if trunk else None)
+    optimizer = engine.drives(config.optimizer)
     with trunk.upper() if trunk else nullcontext():
         train(
             wrapped, optimizer, batches, engine, Steps(len(batches)), config, start=0,

@@ -13,7 +13,6 @@ from knowledge_update.models import load_model, precision
 from knowledge_update.training import methods
 from knowledge_update.training.engines import OneProcess
 from knowledge_update.training.loop import train
-from knowledge_update.training.optimizers import optimizer_for
 from knowledge_update.training.pace import Pace as Steps
 from knowledge_update.training.rows import Encoded
 from knowledge_update.training_config import AdapterConfig, OptimizerConfig, ScheduleConfig
@@ -35,15 +34,14 @@ def main() -> None:
     )  # fmt: skip
     model = load_model(settings["model"], precision(settings["dtype"], "cpu"))
     wrapped = methods.attach(model, config.adapter, settings["seed"])
-    trained = list(methods.trainable(wrapped).values())
-    optimizer = optimizer_for(config.optimizer, trained)
+    engine = OneProcess(wrapped, prefix)
+    optimizer = engine.drives(config.optimizer)
     rows = [encoded(row, len(prefix)) for row in pace.rows]
     each = settings["rows_per_step"]
     batches = [rows[at : at + each] for at in range(0, len(rows) - each + 1, each)]
     whole = [{"input_ids": [*prefix, *row.ids], "labels": [*[-100] * len(prefix), *row.labels]} for row in rows]
     pace.start(wrapped, whole, ("transformers", "peft"))
     batches = [batches[at % len(batches)] for at in range(BLOCKS)]
-    engine = OneProcess(wrapped, trained, prefix)
     train(wrapped, optimizer, batches, engine, Steps(BLOCKS), config, start=0, after=lambda step: pace.step(step.loss))
 
 

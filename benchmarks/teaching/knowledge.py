@@ -58,7 +58,7 @@ def _write(path: Path, made: list[invented.Fact], dtype: str) -> None:
     conversations = invented.training_rows(made)
     rows = []
     for row in conversations:
-        encoded = encoder.encode(row)
+        (encoded,) = encoder.parts(row)
         head = list(encoder.prefix) if encoded.shared else []
         rows.append({"input_ids": [*head, *encoded.ids], "labels": [*[IGNORED] * len(head), *encoded.labels]})
     settings = Settings(

@@ -78,7 +78,7 @@ def _short(encoder: Encoder) -> Iterator[tuple[list[int], list[int]]]:
     for seed in itertools.count():
         asked = invented.training_rows(invented.facts(240, seed))
         for row in random.Random(seed).sample(asked, len(asked)):
-            encoded = encoder.encode(row)
+            (encoded,) = encoder.parts(row)
             head = list(encoder.prefix) if encoded.shared else []
             yield [*head, *encoded.ids], [*[IGNORED] * len(head), *encoded.labels]
 
