@@ -83,6 +83,26 @@ def _plain(layer: Any) -> bool:
     return isinstance(dropout, torch.nn.Identity) and layer.lora_A[names[0]].bias is None
 
 
+def is_plain(module: Any) -> bool:
+    """Whether a module is a linear map without adapter, or one whose adapter is `LoraFunction`'s."""
+    from peft.tuners.lora import Linear
+
+    return type(module) is torch.nn.Linear or (type(module) is Linear and _plain(module))
+
+
+def is_off(module: Any) -> bool:
+    """Whether a module's adapter is not to be computed now, or stands in its weights already."""
+    return type(module) is not torch.nn.Linear and (module.disable_adapters or module.merged)
+
+
+def adapter_of(module: Any) -> tuple[Tensor | None, Tensor | None, float]:
+    """A, B and scale of a module's adapter; none and 1 where it has none."""
+    if type(module) is torch.nn.Linear:
+        return None, None, 1.0
+    name = module.active_adapters[0]
+    return module.lora_A[name].weight, module.lora_B[name].weight, module.scaling[name]
+
+
 def _forward_of(layer: Any) -> Any:
     name = layer.active_adapters[0]
     original = type(layer).forward

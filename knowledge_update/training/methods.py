@@ -15,8 +15,8 @@ from knowledge_update.config import Config
 from knowledge_update.display import log
 from knowledge_update.errors import ModelError, WorkError
 from knowledge_update.models import first_line
+from knowledge_update.training import layers, lora
 from knowledge_update.training.dropout import seeded
-from knowledge_update.training.lora import fuse
 from knowledge_update.training_config import AdapterConfig
 
 
@@ -58,7 +58,8 @@ def attach(model: Any, config: AdapterConfig, seed: int, *, checkpointing: bool 
     else:
         trained = _adapted(model, config)
     seeded(trained, seed)
-    fuse(trained)
+    lora.fuse(trained)
+    layers.fuse(trained)
     return trained
 
 
@@ -80,13 +81,13 @@ def _adapted(model: Any, config: AdapterConfig) -> Any:
     if model.config.get_text_config() is not model.config:
         # What reads pictures has linear maps too, and no part in what is taught.
         excluded.append(rf"(?!{re.escape(_decoder_name(model))}\.).*")
-    lora = LoraConfig(
+    settings = LoraConfig(
         r=config.rank, lora_alpha=alpha_of(config), lora_dropout=config.dropout, target_modules=targets,
         task_type="CAUSAL_LM", exclude_modules="|".join(excluded) or None, use_rslora=config.rslora,
         use_dora=config.dora,
     )  # fmt: skip
     try:
-        return get_peft_model(model, lora)
+        return get_peft_model(model, settings)
     except ValueError as error:
         raise ModelError(f"adapter.targets={config.targets}: {error}") from error
 
@@ -154,12 +155,12 @@ def _whole(model: Any, config: AdapterConfig) -> Any:
 
 def untrained_layers(model: Any, config: AdapterConfig) -> int:
     """How many of a model's lowest layers are not trained."""
-    layers = layers_of(model)
+    count = layers_of(model)
     if config.start_from:
         numbers = [_layer(name) for name in adapter_shapes(_folder(config))]
         # What belongs to no layer may stand before the first.
         return min((number or 0 for number in numbers), default=0)
-    return layers - max(1, round(layers * config.share))
+    return count - max(1, round(count * config.share))
 
 
 def _layer(name: str) -> int | None:

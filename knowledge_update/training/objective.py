@@ -10,23 +10,30 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from knowledge_update.training.blocks import Block, blocks_of
+from knowledge_update.training.head import log_probabilities
+from knowledge_update.training.layers import takes_blocks
+from knowledge_update.training.layout import Layout, laid
 from knowledge_update.training.rows import IGNORED, Encoded
 
-# What the layers below the trained ones put out for rows laid into one pack, (1, length, hidden).
-Hidden = Callable[[Sequence[Encoded]], Tensor]
+# What the layers below the trained ones put out for a row's tokens from one on, the prefix counted, (tokens, hidden).
+Hidden = Callable[[Encoded, int], Tensor]
 
-# Attention in a pack grows with the square of its length: longer batches are computed as several packs.
-PACK_TOKENS = 512
+# Attention in a pack grows with the square of its length: longer batches are computed as several packs. Where it goes
+# in blocks it does not, and what they keep for the gradient is the limit.
+PACK_TOKENS, BLOCKS_TOKENS = 512, 768
 
 
 @dataclass(frozen=True)
 class Pack:
-    """Rows laid end to end in one sequence; every row sees itself and, where it shares it, the prefix.
+    """Rows laid into one sequence, what several begin with only once; every row sees itself alone.
 
     Args:
         ids: Token ids, (1, length).
-        positions: The position each token would have in its own row, (1, length).
+        positions: The position each token has in its own row, (1, length).
+        places: Where each row's tokens are, those of the prefix too.
         mask: What is added to attention scores, (1, 1, length, length).
+        blocks: The same for layers that compute no score which it would close.
         learned: Indices whose next token is learned, (labels,).
         targets: Candidates for those next tokens, (labels, k); k is 1 where all labels are hard.
         weights: The probability of each candidate, times what its row counts, (labels, k).
@@ -39,7 +46,9 @@ class Pack:
 
     ids: Tensor
     positions: Tensor
+    places: tuple[tuple[int, ...], ...]
     mask: Tensor
+    blocks: list[Block]
     learned: Tensor
     targets: Tensor
     weights: Tensor
@@ -56,18 +65,27 @@ class Pack:
 
 
 def packs(
-    rows: Sequence[Encoded], prefix: Sequence[int], dtype: torch.dtype, hidden: Hidden | None = None
+    rows: Sequence[Encoded],
+    prefix: Sequence[int],
+    dtype: torch.dtype,
+    hidden: Hidden | None = None,
+    most: int = PACK_TOKENS,
 ) -> Iterator[Pack]:
-    """Lays rows into packs of at most `PACK_TOKENS`; a longer row has one to itself."""
-    return (_pack(group, prefix, dtype, hidden) for group in grouped(rows))
+    """Lays rows into packs of at most so many tokens; a longer row has one to itself."""
+    return (_pack(group, prefix, dtype, hidden) for group in grouped(rows, most))
 
 
-def grouped(rows: Sequence[Encoded]) -> Iterator[list[Encoded]]:
-    """Cuts rows into groups of at most `PACK_TOKENS`; a longer row is one by itself."""
+def most_tokens(model: Any) -> int:
+    """How many tokens a pack of this model's training should have at most."""
+    return BLOCKS_TOKENS if takes_blocks(model) else PACK_TOKENS
+
+
+def grouped(rows: Sequence[Encoded], most: int = PACK_TOKENS) -> Iterator[list[Encoded]]:
+    """Cuts rows into groups of at most so many tokens; a longer row is one by itself."""
     group: list[Encoded] = []
     used = 0
     for row in rows:
-        if group and used + len(row.ids) > PACK_TOKENS:
+        if group and used + len(row.ids) > most:
             yield group
             group, used = [], 0
         group.append(row)
@@ -77,38 +95,37 @@ def grouped(rows: Sequence[Encoded]) -> Iterator[list[Encoded]]:
 
 
 def _pack(rows: Sequence[Encoded], prefix: Sequence[int], dtype: torch.dtype, hidden: Hidden | None) -> Pack:
-    head = list(prefix) if any(row.shared for row in rows) else []
-    ids, positions = list(head), list(range(len(head)))
-    owner, sees = [0] * len(head), [True] * len(head)
+    # The last token is only predicted, never read.
+    layout = laid([(*(prefix if row.shared else ()), *row.ids[:-1]) for row in rows])
     learned: list[int] = []
     targets: list[Tensor] = []
     weights: list[Tensor] = []
     rest: list[Tensor] = []
     anchored: list[int] = []
-    for number, row in enumerate(rows, 1):
-        start, first = len(ids), len(prefix) if row.shared else 0
-        # The last token is only predicted, never read.
-        ids.extend(row.ids[:-1])
-        positions.extend(range(first, first + len(row.ids) - 1))
-        owner.extend([number] * (len(row.ids) - 1))
-        sees.extend([row.shared] * (len(row.ids) - 1))
-        labels = [(start + index, label) for index, label in enumerate(row.labels[1:]) if label != IGNORED]
-        learned.extend(index for index, _ in labels)
+    for row, places in zip(rows, layout.places, strict=True):
+        own = places[len(prefix) if row.shared else 0 :]
+        labels = [(place, label) for place, label in zip(own, row.labels[1:], strict=True) if label != IGNORED]
+        learned.extend(place for place, _ in labels)
         hard = torch.tensor([label for _, label in labels]).unsqueeze(1)
         probabilities = row.opinion.probabilities if row.opinion else torch.ones(hard.shape)
         targets.append(row.opinion.ids if row.opinion else hard)
         weights.append(probabilities * row.weight)
         rest.append((1 - probabilities.sum(1)).clamp(min=0) * row.weight)
-        anchored.extend(range(start, len(ids)) if row.opinion else ())
+        anchored.extend(own if row.opinion else ())
     opinions = [(row.opinion, row.weight) for row in rows if row.opinion]
     anchors = [opinion.states for opinion, _ in opinions]
     pulls = [torch.full((len(opinion.states),), opinion.pull * weight) for opinion, weight in opinions]
     return Pack(
-        torch.tensor([ids]), torch.tensor([positions]), _mask(torch.tensor(owner), torch.tensor(sees), dtype),
-        torch.tensor(learned), _joined(targets), _joined(weights), torch.cat(rest),
+        torch.tensor([layout.ids]), torch.tensor([layout.positions]), layout.places, layout.mask(dtype)[None, None],
+        blocks_of(layout, dtype), torch.tensor(learned), _joined(targets), _joined(weights), torch.cat(rest),
         torch.tensor(anchored, dtype=torch.long), _stacked(anchors), _stacked(pulls),
-        hidden(rows) if hidden else None,
+        _below(rows, layout, hidden) if hidden else None,
     )  # fmt: skip
+
+
+def _below(rows: Sequence[Encoded], layout: Layout, hidden: Hidden) -> Tensor:
+    """What the layers below put out for a sequence, (1, length, hidden)."""
+    return torch.cat([hidden(rows[number], shared) for number, shared in layout.firsts])[None]
 
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:
@@ -121,14 +138,6 @@ def _stacked(parts: Sequence[Tensor]) -> Tensor:
     return torch.cat(list(parts)) if parts else torch.empty(0)
 
 
-def _mask(owner: Tensor, sees: Tensor, dtype: torch.dtype) -> Tensor:
-    """Causal within a row and towards the prefix (owner 0), closed between rows."""
-    own = owner[:, None] == owner[None, :]
-    shared = sees[:, None] & (owner[None, :] == 0)
-    open_ = (own | shared).tril()
-    return torch.zeros(open_.shape, dtype=dtype).masked_fill_(~open_, torch.finfo(dtype).min)[None, None]
-
-
 def loss_of(model: Any, pack: Pack) -> Tensor:
     """What a pack's rows miss, summed: cross-entropy at their labels, and straying from a teacher's states.
 
@@ -136,19 +145,25 @@ def loss_of(model: Any, pack: Pack) -> Tensor:
         model: A causal language model of transformers, with its adapter.
         pack: The rows.
     """
-    states = states_of(model, pack)
-    return _cross_entropy(logits_of(model, states, pack), pack) + _straying(states, pack)
+    states = states_of(model, pack, torch.unique(torch.cat([pack.learned, pack.anchored])))
+    return _cross_entropy(_log_probabilities(model, states, pack), pack) + _straying(states, pack)
 
 
-def _cross_entropy(logits: Tensor, pack: Pack) -> Tensor:
+def _log_probabilities(model: Any, states: Tensor, pack: Pack) -> Tensor:
+    """Of the candidates at every label, (labels, k)."""
+    head, targets = model.get_output_embeddings(), pack.targets.to(states.device)
+    if type(head) is torch.nn.Linear and head.bias is None and not head.weight.requires_grad:
+        return log_probabilities(states[pack.learned.to(states.device)], head.weight, targets)
+    return torch.log_softmax(logits_of(model, states, pack).float(), dim=-1).gather(1, targets)
+
+
+def _cross_entropy(chosen: Tensor, pack: Pack) -> Tensor:
     """With the one label or, where there is a teacher, with its probabilities.
 
     Of a teacher only the likeliest tokens are known; all others count as one, so that a model that agrees with its
     teacher has no gradient.
     """
-    log_probabilities = torch.log_softmax(logits.float(), dim=-1)
-    device = logits.device
-    chosen = log_probabilities.gather(1, pack.targets.to(device))
+    device = chosen.device
     loss = -(chosen * pack.weights.to(device)).sum()
     soft = pack.rest > 0
     if soft.any():
@@ -167,13 +182,20 @@ def _straying(states: Tensor, pack: Pack) -> Tensor:
     return (away * pack.pulls.to(device)).sum()
 
 
-def states_of(model: Any, pack: Pack) -> Tensor:
-    """What the last layer puts out for a pack, (length, hidden)."""
+def states_of(model: Any, pack: Pack, used: Tensor | None = None) -> Tensor:
+    """What the last layer puts out for a pack, (length, hidden).
+
+    Args:
+        model: A causal language model of transformers.
+        pack: The rows.
+        used: The tokens of which that is read, where not all are: of the others it need not be right.
+    """
     device = model.get_input_embeddings().weight.device
     given = {"input_ids": pack.ids} if pack.hidden is None else {"inputs_embeds": pack.hidden}
     given |= {"position_ids": pack.positions, "attention_mask": pack.mask}
     read = {name: tensor.to(device) for name, tensor in given.items()}
-    states: Tensor = model.get_decoder()(**read, use_cache=False).last_hidden_state[0]
+    more = {"blocks": pack.blocks, "used": used} if takes_blocks(model) else {}
+    states: Tensor = model.get_decoder()(**read, **more, use_cache=False).last_hidden_state[0]
     return states
 
 

@@ -88,13 +88,12 @@ def _of_group(
     probabilities = torch.softmax(logits_of(model, states, pack).float(), dim=-1)
     best = probabilities.topk(min(CANDIDATES, probabilities.shape[1] // 2))
     labels = [sum(label != IGNORED for label in row.labels[1:]) for row in rows]
-    # The rows are the last that was packed: the prefix stands before them.
-    tokens = [len(row.ids) - 1 for row in rows]
-    parts = zip(
-        _rows_of(best.indices, labels), _rows_of(best.values, labels), _rows_of(states[-sum(tokens) :], tokens),
-        strict=True,
-    )  # fmt: skip
-    return [Opinion(ids, likely, own, pull) for ids, likely, own in parts]
+    own = [
+        states[list(places[len(prefix) if row.shared else 0 :])].cpu()
+        for row, places in zip(rows, pack.places, strict=True)
+    ]
+    parts = zip(_rows_of(best.indices, labels), _rows_of(best.values, labels), own, strict=True)
+    return [Opinion(ids, likely, read, pull) for ids, likely, read in parts]
 
 
 def _rows_of(together: Tensor, counts: list[int]) -> list[Tensor]:

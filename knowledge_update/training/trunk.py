@@ -77,20 +77,21 @@ class Trunk:
             input_ids=pack.ids.to(device), position_ids=pack.positions.to(device),
             attention_mask=pack.mask.to(device), use_cache=False,
         ).last_hidden_state[0]  # fmt: skip
-        at = len(self.prefix) if any(row.shared for row in rows) else 0
-        if at:
-            self._head = hidden[:at].clone()
-        for row in rows:
-            self._known[_name(row)] = hidden[at : at + len(row.ids) - 1].clone()
-            at += len(row.ids) - 1
+        for row, places in zip(rows, pack.places, strict=True):
+            first = len(self.prefix) if row.shared else 0
+            if first:
+                self._head = hidden[list(places[:first])]
+            self._known[_name(row)] = hidden[list(places[first:])]
 
-    def hidden(self, rows: Sequence[Encoded]) -> Tensor:
-        """The trunk's output for rows laid into one pack, (1, length, hidden)."""
-        parts = [self._known[_name(row)] for row in rows]
-        if any(row.shared for row in rows):
-            assert self._head is not None, "a row with the prefix was read"
-            parts.insert(0, self._head)
-        return torch.cat(parts)[None]
+    def hidden(self, row: Encoded, start: int) -> Tensor:
+        """The trunk's output for a row's tokens, its prefix and all, from a place on: (tokens, hidden)."""
+        own = self._known[_name(row)]
+        if not row.shared:
+            return own[start:]
+        assert self._head is not None, "a row with the prefix was read"
+        if start >= len(self._head):
+            return own[start - len(self._head) :]
+        return torch.cat([self._head[start:], own])
 
     def fits(self, model: Any, row: Encoded) -> bool:
         """Whether the model's layers can be cut, and say the same of a row when they are computed in two parts."""

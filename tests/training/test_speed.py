@@ -8,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from knowledge_update.training import methods, speed
+from knowledge_update.training import layers, lora, methods, speed
 from knowledge_update.training.objective import loss_of, packs
 from knowledge_update.training.rows import Encoded, Encoder
 from knowledge_update.training.speed import Speedometer, Work, matmul_peak, memory, work_of
@@ -60,7 +60,8 @@ def test_lora_of_the_upper_layers(
     model: Any, encoder: Encoder, rows: list[Encoded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # PyTorch does not count `addmm_`, by which LoRA's products are joined.
-    monkeypatch.setattr(methods, "fuse", lambda model: 0)
+    monkeypatch.setattr(lora, "fuse", lambda model: 0)
+    monkeypatch.setattr(layers, "fuse", lambda model: 0)
     rank = 3
     wrapped = methods.attach(model, AdapterConfig(rank=rank, upper_share=0.5), seed=1)
     assert work_of(wrapped).token == (2 + 4) * LAYER

@@ -9,7 +9,7 @@ from knowledge_update.training.checkpoints import State
 from knowledge_update.training.dropout import drawn_for
 from knowledge_update.training.engines.engine import Done, shares
 from knowledge_update.training.methods import base_of, trainable
-from knowledge_update.training.objective import Hidden, Pack, loss_of, packs
+from knowledge_update.training.objective import Hidden, Pack, loss_of, most_tokens, packs
 from knowledge_update.training.optimizer_state import flat, restore
 from knowledge_update.training.optimizers import optimizer_for
 from knowledge_update.training.rows import Encoded
@@ -126,7 +126,8 @@ class OneProcess:
 
         loss, counted, tokens = 0.0, 0.0, 0
         total: tuple[Any, ...] = ()
-        for index, pack in enumerate(packs(rows, self.prefix, self.base.dtype, self.hidden)):
+        most = most_tokens(self.base)
+        for index, pack in enumerate(packs(rows, self.prefix, self.base.dtype, self.hidden, most)):
             with drawn_for(*place, index):
                 own = loss_of(self.base, pack)
                 gradients = torch.autograd.grad(own, self.parameters)

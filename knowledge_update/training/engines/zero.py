@@ -12,7 +12,7 @@ from typing import Any
 from knowledge_update.config import Config
 from knowledge_update.display import log
 from knowledge_update.errors import WorkError
-from knowledge_update.training import lora
+from knowledge_update.training import layers, lora
 from knowledge_update.training.checkpoints import State
 from knowledge_update.training.dropout import drawn_for
 from knowledge_update.training.engines import deepspeed_file
@@ -44,7 +44,8 @@ class Zero(Sharded):
         self.settings = deepspeed_file.joined(config, group.count, trained, self.base.config.hidden_size)
         self.norm = config.optimizer.max_grad_norm
         if deepspeed_file.stage(self.settings) == 3:
-            # The one function reads the weights of three modules, which stage 3 gathers one module at a time.
+            # The functions read the weights of several modules, which stage 3 gathers one module at a time.
+            layers.unfuse(model)
             lora.unfuse(model)
         self._engine: Any = None
         self._ordered: list[Any] = []
