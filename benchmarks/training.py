@@ -15,6 +15,7 @@ peak_share      4 · parameters of the layers' linear maps · tokens computed (t
 memory_above_model   the highest resident memory while training less that before it, GiB, of the short rows; ..._long
                 of the long ones
 loss_gap        the largest difference between our losses and those of a plain loop on the same batches
+ablation        the same rows with one part of our loop more in every line (`train_ours.py --without`)
 time_to_knowledge    seconds of training to the highest share of held-out questions that both reach
                 (`teaching/knowledge.py`)
 
@@ -48,12 +49,21 @@ from teaching import knowledge, rows  # noqa: E402
 from teaching.arms import Arm, Measured, interleaved  # noqa: E402
 from teaching.work import body_parameters, step_flops  # noqa: E402
 
-from knowledge_update.models import EMBEDDED, matmul_gflops, precision, resolve  # noqa: E402
+from knowledge_update.models import EMBEDDED, matmul_seconds, precision, resolve  # noqa: E402
 
 OURS = Path(sys.executable)
 SHORT_STEP, LONG_STEP, SEED_STEP, REFERENCE_STEP = 32, 4, 8, 8
 REFERENCE_STEPS = 30
 NO_PEERS = Path("no environment was named: --peers DIR or KUPDATE_PEERS")
+# Parts of our loop by what `train_ours.py` calls them, in the order in which a loop would get them.
+PARTS = {
+    "labels": "logits only where labelled",
+    "sharing": "what rows begin with alike computed once",
+    "lora": "LoRA as one function",
+    "head": "head in parts of the vocabulary",
+    "layers": "layer as one function, attention in blocks",
+    "workers": "a worker a core",
+}
 Row = dict[str, Any]
 
 
@@ -88,7 +98,7 @@ def speed(kind: str, arms: list[Arm], turns: int, folder: Path, dtype: str) -> I
     chosen = [(arm, fewer if arm.name == "seed_recipe" else usual) for arm in arms]
     peaks: list[float] = []
     for found in interleaved(chosen, expected, turns):
-        peaks.append(matmul_gflops(precision(dtype, "cpu").dtype))
+        peaks.append(_matmul_gflops(dtype))
         figures: Row = {"rows": expected[usual], "tokens_a_row": length, "rows_a_step": each, "arms": {}}
         for arm, path in chosen:
             amount = sizes[path] * (length if kind == "long" else 1)
@@ -101,6 +111,10 @@ def speed(kind: str, arms: list[Arm], turns: int, folder: Path, dtype: str) -> I
             rate = median(work * len(turn["seconds"]) / sum(turn["seconds"]) for turn in ours)
             figures["peak_share"] = round(rate / median(peaks) / 1e9, 3)
         yield figures
+
+
+def _matmul_gflops(dtype: str) -> float:
+    return 2 * 2048**3 / median(matmul_seconds(2048, precision(dtype, "cpu").dtype)) / 1e9
 
 
 def _told(measured: Measured, amount: float, ours: Measured) -> Row:
@@ -136,7 +150,11 @@ def measured(given: argparse.Namespace, folder: Path) -> Iterator[Row]:
     peers = given.peers.expanduser() if given.peers else None
     dtype = str(precision().dtype)[6:]
     found: Row = {"quick": given.quick, "threads": os.cpu_count(), "dtype": dtype, "model": resolve(EMBEDDED)[-16:]}
-    parts = given.parts.split(",") if given.parts else ["short", "gap", *([] if given.quick else ["long", "knowledge"])]
+    parts = (
+        given.parts.split(",")
+        if given.parts
+        else ["short", "gap", *([] if given.quick else ["long", "ablation", "knowledge"])]
+    )
     for kind in ("short", "long"):
         if kind in parts:
             arms = arms_of(peers, given.quick)
@@ -147,6 +165,9 @@ def measured(given: argparse.Namespace, folder: Path) -> Iterator[Row]:
             gap = loss_gap(folder, dtype)
             found |= {"loss_gap": gap.get("gap"), "loss_gap_detail": gap}
             yield found
+    if "ablation" in parts:
+        found["ablation"] = ablation(folder, dtype)
+        yield found
     if "knowledge" in parts:
         pair = [
             Arm("ours", OURS, "teach_ours.py", steps=10),
@@ -155,6 +176,26 @@ def measured(given: argparse.Namespace, folder: Path) -> Iterator[Row]:
         for detail in knowledge.measure(pair, folder, dtype):
             found["time_to_knowledge"] = detail
             yield found
+
+
+def ablation(folder: Path, dtype: str) -> Row:
+    """What each part of our loop brings, one more in every line: rows a second, memory, and the loss's difference."""
+    path = folder / "ablation.json"
+    expected = rows.write(path, "short", 15 * SHORT_STEP, SHORT_STEP, dtype)
+    arms = [Arm("plain loop, padded", OURS, "train_reference.py", turns=2)]
+    for at, name in enumerate(["packed rows", *PARTS.values()]):
+        left = ",".join([*PARTS][at:])
+        arms.append(Arm(name, OURS, "train_ours.py", ("--without", left) if left else ()))
+    *_, found = interleaved([(arm, path) for arm in arms], {path: expected}, 3)
+    plain = found[arms[0].name].losses
+    table = {}
+    for arm in arms:
+        measured = found[arm.name]
+        table[arm.name] = _told(measured, SHORT_STEP, measured)
+        if not measured.error:
+            gap = max(abs(a - b) for a, b in zip(measured.losses, plain, strict=False))
+            table[arm.name] |= {"loss_difference": gap}
+    return table
 
 
 def _summary(kind: str, detail: Row) -> Row:
@@ -176,7 +217,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--peers", type=Path, default=os.environ.get("KUPDATE_PEERS"))
     parser.add_argument("--turns", type=int, default=5, help="rounds that are counted")
-    parser.add_argument("--parts", help="some of short,gap,long,knowledge")
+    parser.add_argument("--parts", help="some of short,gap,long,ablation,knowledge")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="training-") as folder:
         for figures in measured(given, Path(folder)):

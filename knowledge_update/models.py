@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -168,24 +169,26 @@ def precision(dtype: str = "auto", device: str = "auto") -> Precision:
         chosen = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
         return Precision(chosen, device, f"{str(chosen)[6:]}: what this GPU computes natively")
     # Processors without bf16 units emulate it, tens of times slower: measured, never assumed.
-    fast, exact = matmul_gflops(torch.bfloat16, size=512), matmul_gflops(torch.float32, size=512)
+    fast, exact = (2 * 512**3 / median(matmul_seconds(512, kind)) / 1e9 for kind in (torch.bfloat16, torch.float32))
     figures = f"a matmul runs at {fast:.0f} GFLOP/s in bfloat16, {exact:.0f} in float32"
     chosen = torch.bfloat16 if fast > 1.2 * exact else torch.float32
     return Precision(chosen, device, f"{str(chosen)[6:]}: {figures}")
 
 
-def matmul_gflops(dtype: "torch.dtype", *, size: int = 2048, repeats: int = 3) -> float:
-    """Measures the median speed of a square matmul, in GFLOP/s, with the threads torch uses."""
+def matmul_seconds(width: int, dtype: "torch.dtype", device: str = "cpu", repeats: int = 3) -> list[float]:
+    """Seconds of square matmuls with the threads torch uses, after one that warms up."""
     import torch
 
-    left, right = torch.randn(size, size, dtype=dtype), torch.randn(size, size, dtype=dtype)
-    torch.mm(left, right)
+    one, other = (torch.randn(width, width, device=device).to(dtype) for _ in range(2))
+    wait: Callable[[], object] = torch.cuda.synchronize if device.startswith("cuda") else lambda: None
     seconds = []
-    for _ in range(repeats):
+    for _ in range(repeats + 1):
+        wait()
         start = time.perf_counter()
-        torch.mm(left, right)
+        torch.mm(one, other)
+        wait()
         seconds.append(time.perf_counter() - start)
-    return 2 * size**3 / median(seconds) / 1e9
+    return seconds[1:]
 
 
 def _download(name: str, *, local_files_only: bool) -> str:

@@ -1,16 +1,23 @@
-"""Ours: the loop that `kupdate train` runs, on given rows, LoRA on all layers."""
+"""Ours: the loop that `kupdate train` runs, on given rows, LoRA on all layers.
+
+`--without workers,layers,head,lora,sharing,labels` leaves parts of it out, to see what each of them brings.
+"""
 
 import sys
 from pathlib import Path
+from typing import Any
 
+import torch
 from pacing import Pace
+from torch import Tensor
 
 # From the repository, so that this code is measured and not another that is installed.
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from knowledge_update import workers
 from knowledge_update.config import Config
 from knowledge_update.models import load_model, precision
-from knowledge_update.training import methods
+from knowledge_update.training import layers, layout, lora, methods, objective
 from knowledge_update.training.engines import OneProcess
 from knowledge_update.training.loop import train
 from knowledge_update.training.pace import Pace as Steps
@@ -20,9 +27,41 @@ from knowledge_update.training_config import AdapterConfig, OptimizerConfig, Sch
 BLOCKS = 100_000
 
 
+def leave_out(names: list[str]) -> None:
+    """Puts what was there before in the place of parts of ours."""
+    for name in names:
+        match name:
+            case "workers":
+                workers.MOST = 1
+            case "layers":
+                layers.fuse = lambda model: 0
+            case "head":
+                objective._log_probabilities = _labelled
+            case "lora":
+                lora.fuse = lambda model: 0
+            case "sharing":
+                layout._alike = lambda one, other: 0
+            case "labels":
+                objective._log_probabilities = _everywhere
+            case _:
+                raise SystemExit(f"--without {name}: there is no such part")
+
+
+def _labelled(model: Any, states: Tensor, pack: objective.Pack) -> Tensor:
+    """Log-probabilities out of all logits of the labelled positions."""
+    return torch.log_softmax(objective.logits_of(model, states, pack).float(), dim=-1).gather(1, pack.targets)
+
+
+def _everywhere(model: Any, states: Tensor, pack: objective.Pack) -> Tensor:
+    """The same out of the logits of all positions."""
+    logits = model.get_output_embeddings()(states).float()
+    return torch.log_softmax(logits, dim=-1)[pack.learned].gather(1, pack.targets)
+
+
 def main() -> None:
     """Trains."""
     pace = Pace()
+    leave_out(sys.argv[3].split(",") if "--without" in sys.argv else [])
     settings, prefix = pace.settings, tuple(pace.task["prefix"])
     config = Config(
         adapter=AdapterConfig(rank=settings["rank"], alpha=settings["alpha"], upper_share=1.0),

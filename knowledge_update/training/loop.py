@@ -23,6 +23,7 @@ class Step:
     loss: float
     rate: float
     tokens: int
+    labels: int
     rows: int
     seconds: float
     done: float
@@ -72,7 +73,8 @@ def train(
             optimizer.zero_grad(set_to_none=True)
             seconds = time.perf_counter() - began
             pace.took(seconds)
-            after(Step(number + 1, came.loss, rate, came.tokens, len(rows), seconds, done))
+            labels = sum(row.learned for row in rows)
+            after(Step(number + 1, came.loss, rate, came.tokens, labels, len(rows), seconds, done))
             if done >= 1:
                 break
     model.eval()

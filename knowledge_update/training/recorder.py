@@ -17,6 +17,7 @@ from knowledge_update.training.engines import Engine
 from knowledge_update.training.loop import Step
 from knowledge_update.training.pace import Clock, Pace
 from knowledge_update.training.snapshots import Snapshots
+from knowledge_update.training.speed import Speedometer
 from knowledge_update.training.trackers import NONE, Tracker
 from knowledge_update.training_config import TrainingConfig
 
@@ -41,14 +42,17 @@ class Recorder:
         snapshots: Where what is trained is kept at some steps.
         validate: Returns the loss of rows that are not trained, where there are any.
         steps_an_epoch: Steps of one pass over the rows.
+        meter: Measures how fast the steps are.
     """
 
     def __init__(
         self, folder: RunFolder, state: checkpoints.Progress, engine: Engine, config: TrainingConfig,
         pace: Pace, clock: Clock, snapshots: Snapshots, validate: Callable[[], float] | None, steps_an_epoch: int,
+        meter: Speedometer,
     ) -> None:  # fmt: skip
         self.folder, self.engine, self.config = folder, engine, config
         self.pace, self.clock, self.snapshots, self.validate = pace, clock, snapshots, validate
+        self.meter = meter
         self.key, self.losses, self.seconds, self.step = state.key, list(state.losses), state.seconds, state.step
         self.rows = state.rows
         self.saving, self.validating = config.saved_every(steps_an_epoch), config.validated_every(steps_an_epoch)
@@ -92,6 +96,7 @@ class Recorder:
         self.step = step.number
         self.rows += step.rows
         self._recent.append(step)
+        self.meter.add(rows=step.rows, tokens=step.tokens, labels=step.labels, seconds=step.seconds)
         self.clock.note()
         last = step.done >= 1
         if step.number % self.config.log_steps == 0 or last:
@@ -113,8 +118,7 @@ class Recorder:
 
     def _show(self, step: Step) -> None:
         reached = int(100 * step.done) if self._total == 100 and self.pace.steps == float("inf") else step.number
-        speed = step.tokens / step.seconds
-        self._advance(reached - self._shown, note=f"loss {self.last_loss:.2f}, {speed:.0f} tokens/s")
+        self._advance(reached - self._shown, note=f"loss {self.last_loss:.2f}, {self.meter.line()}")
         self._shown = reached
 
     def _validated(self, loss: float) -> None:
@@ -134,13 +138,11 @@ class Recorder:
         self._saved = time.monotonic()
 
     def _line(self) -> Row:
-        seconds = sum(step.seconds for step in self._recent)
         return {
             "step": self.step,
             "loss": sum(step.loss for step in self._recent) / len(self._recent),
             "rate": self._recent[-1].rate,
-            "tokens_per_second": round(sum(step.tokens for step in self._recent) / seconds, 1),
-            "rows_per_second": round(sum(step.rows for step in self._recent) / seconds, 2),
+            **self.meter.figures(),
             "seconds": round(self.seconds, 2),
         }
 

@@ -52,6 +52,11 @@ class Encoded:
     opinion: Opinion | None = None
     weight: float = 1.0
 
+    @property
+    def learned(self) -> int:
+        """How many of its tokens are learned; the first has nothing before it to be predicted from."""
+        return sum(label != IGNORED for label in self.labels[1:])
+
 
 class Encoder:
     """Encodes rows of the dataset with one chat template.

@@ -4,12 +4,13 @@ import re
 import resource
 import statistics
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
-REPEATS, MOST_SECONDS = 5, 1.5
+from knowledge_update.models import matmul_seconds
+
+REPEATS, MOST_SECONDS = 5, 0.75
 
 
 @dataclass(frozen=True)
@@ -75,35 +76,20 @@ def _layer(name: str) -> int:
     return int(found[1]) if found else sys.maxsize
 
 
+@cache
 def matmul_peak(dtype: Any, device: str = "cpu") -> float:
-    """FLOP a second of square matmuls with PyTorch's threads: the median of five.
+    """FLOP a second of square matmuls with PyTorch's threads: the median of five, measured once a process.
 
-    They are 2048 wide where six of them take less than a second and a half, else 1024, 512 or 256.
+    They are 2048 wide where six of them take less than three quarters of a second, else 1024, 512 or 256.
 
     Args:
         dtype: The type that is trained in.
         device: Where.
     """
     width = 256
-    while width < 2048 and min(_timed(width, dtype, device, 2)) * 8 * (REPEATS + 1) < MOST_SECONDS:
+    while width < 2048 and min(matmul_seconds(width, dtype, device, 2)) * 8 * (REPEATS + 1) < MOST_SECONDS:
         width *= 2
-    return 2 * width**3 / statistics.median(_timed(width, dtype, device, REPEATS))
-
-
-def _timed(width: int, dtype: Any, device: str, repeats: int) -> list[float]:
-    """Seconds of matmuls of a width, after one that warms up."""
-    import torch
-
-    one, other = (torch.randn(width, width, device=device).to(dtype) for _ in range(2))
-    wait: Callable[[], Any] = torch.cuda.synchronize if device.startswith("cuda") else lambda: None
-    seconds = []
-    for _ in range(repeats + 1):
-        wait()
-        start = time.perf_counter()
-        torch.mm(one, other)
-        wait()
-        seconds.append(time.perf_counter() - start)
-    return seconds[1:]
+    return 2 * width**3 / statistics.median(matmul_seconds(width, dtype, device, REPEATS))
 
 
 def memory(device: str = "cpu") -> int:

@@ -28,6 +28,7 @@ from knowledge_update.training.recorder import Recorder
 from knowledge_update.training.replay import replayed, with_opinions
 from knowledge_update.training.rows import Encoded, Encoder, Weighed
 from knowledge_update.training.snapshots import Snapshots
+from knowledge_update.training.speed import Speedometer, matmul_peak, work_of
 from knowledge_update.training.taught import Taught, taught
 from knowledge_update.training.trunk import Trunk, trunk_of
 from knowledge_update.training_config import TrainingConfig
@@ -152,6 +153,7 @@ def _train(ready: Prepared, config: Config, folder: RunFolder, group: Group) -> 
     batches = plan(streams, settings, config.seed)
     an_epoch = steps_an_epoch(streams, settings, len(batches))
     wrapped = methods.attach(ready.model, config.adapter, config.seed, checkpointing=settings.gradient_checkpointing)
+    meter = _meter(wrapped, ready.trunk, settings, group)
     hidden = ready.trunk.hidden if ready.trunk else None
     engine = engine_for(config, wrapped, tuple(ready.template.shared_prefix()), hidden, group)
     optimizer = engine.drives(config.optimizer)
@@ -171,7 +173,7 @@ def _train(ready: Prepared, config: Config, folder: RunFolder, group: Group) -> 
         log.info("going on from step %d", state.step)
     aside = Weighed(ready.rows.aside, settings.balance)
     validate = partial(engine.loss, aside, settings.validation_rows) if aside else None
-    recorder = Recorder(folder, state, engine, settings, pace, clock, snapshots, validate, an_epoch)
+    recorder = Recorder(folder, state, engine, settings, pace, clock, snapshots, validate, an_epoch, meter)
     ordered = batches if math.isfinite(pace.steps) else endless(streams, settings, config.seed)
     tracked = trackers.opened(config.tracker, folder.path, _settings(config), state.step)
     with tracked as recorder.tracker, recorder, ready.trunk.upper() if ready.trunk else nullcontext():
@@ -183,6 +185,13 @@ def _train(ready: Prepared, config: Config, folder: RunFolder, group: Group) -> 
     _save(saver, config, folder, ready, result, recorder.losses, best)
     clock.forget()
     return result
+
+
+def _meter(model: Any, trunk: Trunk | None, settings: TrainingConfig, group: Group) -> Speedometer:
+    """What measures the steps of a model, against what all processes together could compute."""
+    base = methods.base_of(model)
+    (peak,) = group.summed(matmul_peak(base.dtype, base.device.type))
+    return Speedometer(work_of(model, trunk.depth if trunk else 0), peak, base.device.type, settings.log_steps)
 
 
 class Saver:

@@ -8,6 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from knowledge_update.models import matmul_seconds
 from knowledge_update.training import layers, lora, methods, speed
 from knowledge_update.training.objective import loss_of, packs
 from knowledge_update.training.rows import Encoded, Encoder
@@ -83,22 +84,25 @@ def test_the_peak_is_measured_in_two_seconds() -> None:
     peak = matmul_peak(torch.float32)
     # On a machine that is busy otherwise it takes longer.
     assert time.perf_counter() - start < 20
-    wide = 2 * 512**3 / min(speed._timed(512, torch.float32, "cpu", 9))
+    wide = 2 * 512**3 / min(matmul_seconds(512, torch.float32, "cpu", 9))
     assert 0.05 * peak < wide < 20 * peak
 
 
 def test_a_slow_type_is_measured_on_small_matmuls(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
+    matmul_peak.cache_clear()
 
     def slow(width: int, dtype: Any, device: str, repeats: int) -> list[float]:
         asked.append(width)
         return [width**3 * 1e-9] * repeats
 
-    monkeypatch.setattr(speed, "_timed", slow)
+    monkeypatch.setattr(speed, "matmul_seconds", slow)
     assert matmul_peak(torch.bfloat16) == pytest.approx(2e9)
     assert asked == [256, 512, 512]
-    monkeypatch.setattr(speed, "_timed", lambda width, *_: asked.append(width) or [1e-5])
+    matmul_peak.cache_clear()
+    monkeypatch.setattr(speed, "matmul_seconds", lambda width, *_: asked.append(width) or [1e-5])
     assert matmul_peak(torch.bfloat16) == pytest.approx(2 * 2048**3 * 1e5)
+    matmul_peak.cache_clear()
 
 
 def test_memory_is_what_this_process_holds() -> None:
