@@ -4,7 +4,7 @@ A flag is accepted with `-` and `_` alike, as `--flag value` or `--flag=value`; 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any
 
@@ -172,6 +172,12 @@ FLAGS: tuple[Flag, ...] = (
     Flag("deepspeed", _TRAIN, "engine.deepspeed"),
     Flag("nproc_per_node", _TRAIN, "engine.processes", int),
     Flag("gradient_checkpointing", _TRAIN, "training.gradient_checkpointing", boolean, bare=True),
+    # What only transformers' trainer calls so.
+    Flag("activation_checkpointing", _TRAIN, "training.gradient_checkpointing", boolean, bare=True),
+    Flag("dataloader_num_workers", ("train",), "rows.num_workers", int),
+    Flag("dataloader_prefetch_factor", ("train",), "rows.prefetch_factor", int),
+    Flag("project", _TRAIN, "tracker.project"),
+    Flag("use_cpu", _TRAIN, "model.device", _switch("cpu", "auto"), bare=True),
     Flag("max_new_tokens", ("run", "infer"), "inference.max_new_tokens", int),
 )
 
@@ -254,5 +260,15 @@ def _value(flag: Flag, name: str, given: str | None, queue: list[str]) -> Any:
 
 def _unknown(verb: str, name: str, names: Sequence[str]) -> str:
     near = get_close_matches(_plain(name), names, n=1)
+    if verb in _TRAIN and _of_transformers(_plain(name)):
+        instead = f"; --{near[0]} is the nearest it has" if near else ""
+        return f"{verb} has no {name}: what transformers' trainer does by it, this training does not{instead}"
     hint = f"did you mean --{near[0]}?" if near else f"`kupdate {verb} --help` lists them"
     return f"{verb} has no option {name}; {hint}"
+
+
+def _of_transformers(name: str) -> bool:
+    """Whether a name is an argument of transformers' trainer."""
+    from transformers import TrainingArguments
+
+    return name in {argument.name for argument in fields(TrainingArguments)}

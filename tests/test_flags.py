@@ -35,7 +35,8 @@ SAMPLES = {
     "instruction_tuning_data_dir": ("a b", "a b"), "pretraining_data_dir": ("~/文", "~/文"),
     "skip_bad_rows": ("True", True), "max_seq_length": ("512", 512), "validation": ("True", True),
     "validation_size": ("10%", 0.1), "lazy_preprocess": ("yes", True), "num_workers": ("0", 0),
-    "prefetch_factor": ("4", 4),
+    "prefetch_factor": ("4", 4), "activation_checkpointing": ("True", True), "dataloader_num_workers": ("0", 0),
+    "dataloader_prefetch_factor": ("4", 4), "project": ("a b", "a b"), "use_cpu": ("True", "cpu"),
     "lora_r": ("4", 4), "lora_alpha": ("8", 8), "lora_dropout": ("0.1", 0.1), "max_new_tokens": ("5", 5),
 }  # fmt: skip
 
@@ -171,3 +172,11 @@ def test_mistakes_are_told(words: list[str], message: str) -> None:
 
 def test_a_value_that_is_no_number_is_told_with_its_option() -> None:
     assert told("--seed", "x").startswith("--seed x: ")
+
+
+def test_what_only_the_trainer_of_transformers_does_is_said() -> None:
+    assert told("--label_smoothing_factor=0.1", verb="train") == (
+        "train has no --label_smoothing_factor: what transformers' trainer does by it, this training does not"
+    )
+    assert told("--adam_beta1=0.8", verb="train").endswith("; --adam_betas is the nearest it has")
+    assert told("--label_smoothing_factor=0.1", verb="infer").startswith("infer has no option ")
