@@ -55,6 +55,8 @@ OURS = Path(sys.executable)
 SHORT_STEP, LONG_STEP, SEED_STEP, REFERENCE_STEP = 32, 4, 8, 8
 REFERENCE_STEPS = 30
 NO_PEERS = Path("no environment was named: --peers DIR or KUPDATE_PEERS")
+# On long rows a pass of eight holds gigabytes of logits: one row a pass is faster.
+TRL_BEST = {"short": ("--best", "eager", "8"), "long": ("--best", "eager", "1")}
 # Parts of our loop by what `train_ours.py` calls them, in the order in which a loop would get them.
 PARTS = {
     "labels": "logits only where labelled",
@@ -67,13 +69,13 @@ PARTS = {
 Row = dict[str, Any]
 
 
-def arms_of(peers: Path | None, quick: bool) -> list[Arm]:
-    """Those that are compared; without an environment for the others, ours alone."""
+def arms_of(kind: str, peers: Path | None, quick: bool) -> list[Arm]:
+    """Those that are compared on rows of a kind; without an environment for the others, ours alone."""
     trl = _trl(peers)
     arms = [
         Arm("ours", OURS, "train_ours.py", steps=1 if quick else 3),
         Arm("trl_default", trl, "train_trl.py"),
-        Arm("trl_best", trl, "train_trl.py", ("--best",)),
+        Arm("trl_best", trl, "train_trl.py", TRL_BEST[kind]),
     ]
     if not quick:
         factory = peers / "llama-factory/bin/python" if peers else NO_PEERS
@@ -157,7 +159,7 @@ def measured(given: argparse.Namespace, folder: Path) -> Iterator[Row]:
     )
     for kind in ("short", "long"):
         if kind in parts:
-            arms = arms_of(peers, given.quick)
+            arms = arms_of(kind, peers, given.quick)
             for detail in speed(kind, arms, 3 if given.quick else given.turns, folder, dtype):
                 yield found | _summary(kind, detail)
             found |= _summary(kind, detail)
@@ -171,7 +173,7 @@ def measured(given: argparse.Namespace, folder: Path) -> Iterator[Row]:
     if "knowledge" in parts:
         pair = [
             Arm("ours", OURS, "teach_ours.py", steps=10),
-            Arm("trl_best", _trl(peers), "train_trl.py", ("--best",), 15),
+            Arm("trl_best", _trl(peers), "train_trl.py", TRL_BEST["short"], 15),
         ]
         for detail in knowledge.measure(pair, folder, dtype):
             found["time_to_knowledge"] = detail

@@ -1,7 +1,7 @@
 """TRL: its `SFTTrainer` on rows that are tokens already.
 
-As it comes: passes of eight rows, activation checkpointing, the attention that transformers chooses. `--best`: no
-checkpointing and plain attention, the fastest of what was tried (benchmarks/LOG.md).
+As it comes: passes of eight rows, activation checkpointing, the attention that transformers chooses. `--best ATTENTION
+ROWS`: no checkpointing, that attention, passes of so many rows; the fastest of what was tried (benchmarks/LOG.md).
 """
 
 import sys
@@ -20,13 +20,14 @@ def main() -> None:
     from trl import SFTConfig, SFTTrainer
 
     settings, best = pace.settings, "--best" in sys.argv
-    attention = {"attn_implementation": "eager"} if best else {}
+    attention = {"attn_implementation": sys.argv[3]} if best else {}
+    rows = int(sys.argv[4]) if best else pace.batch
     model = AutoModelForCausalLM.from_pretrained(
         settings["model"], dtype=getattr(torch, settings["dtype"]), **attention
     )
     arguments = SFTConfig(
-        output_dir=tempfile.mkdtemp(), gradient_accumulation_steps=pace.micro_batches,
-        per_device_train_batch_size=pace.batch, **trainer_arguments(settings),
+        output_dir=tempfile.mkdtemp(), gradient_accumulation_steps=max(1, settings["rows_per_step"] // rows),
+        per_device_train_batch_size=rows, **trainer_arguments(settings),
         **({"gradient_checkpointing": False} if best else {}),
     )  # fmt: skip
     lora = LoraConfig(
