@@ -4,6 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 Table = tuple[str, list[str], list[list[str]]]
+_MEASURES = (
+    "n", "win rate (a tie is one half)", "95 % interval", "unparsable", "unanswered", "bounds", "wins", "ties",
+    "losses", "orders disagree (a tie)", "a wrong answer over a right one", "words, updated : base", "longer wins, r",
+)  # fmt: skip
 
 
 def tables(head: Mapping[str, Any], sets: Mapping[str, Any]) -> list[Table]:
@@ -13,29 +17,30 @@ def tables(head: Mapping[str, Any], sets: Mapping[str, Any]) -> list[Table]:
         head: Who judged, and whether that is to be trusted.
         sets: By name of the set {accuracy: {model: …}, win_rate: …}; the name may be empty.
     """
-    trusted = "" if head["trusted"] else ", NOT TRUSTED: it fails its trial"
-    columns = ["n", "share", "95 % interval", "unparsable", "unanswered", "bounds", "words", "length r"]
+    by = f"judged by {head['judge']}" + ("" if head["trusted"] else ", NOT TRUSTED: it fails its trial")
+    first = ["questions", "model"] if any(sets) else ["answers"]
+    columns = [*first, "n", "right", "95 % interval", "unparsable", "unanswered", "bounds", "words", "longer right, r"]
     right = [
-        [*_named(name, model), *_row(part), _number(part["length"]["mean"]), _number(part["length"]["correlation"])]
+        [*([name, model] if name else [model]), *_row(part), _number(part["length"]["mean"]),
+         _number(part["length"]["correlation"])]
         for name, of in sets.items() for model, part in of["accuracy"].items()
     ]  # fmt: skip
-    won = [
-        [name or "updated over base", *_row(part := of["win_rate"]),
-         f"{_number(part['length']['updated'])} : {_number(part['length']['base'])}",
-         _number(part["length"]["correlation"]), str(part["wins"]), str(part["ties"]), str(part["losses"]),
-         str(part["disagreed"]), f"{part['against_accuracy']} of {part['one_right']}"]
-        for name, of in sets.items()
-    ]  # fmt: skip
-    first = ["set", "model"] if any(sets) else ["answers"]
-    more = ["wins", "ties", "losses", "orders disagree", "against accuracy"]
+    won = [_won(of["win_rate"]) for of in sets.values()]
+    rows = [[measure, *values] for measure, *values in zip(_MEASURES, *won, strict=True)]
     return [
-        (f"Accuracy, judged by {head['judge']}{trusted}", [*first, *columns], right),
-        (f"Win rate (a tie is one half), judged by {head['judge']}{trusted}", ["pairs", *columns, *more], won),
+        (f"Accuracy, {by}", columns, right),
+        (f"Win rate, {by}", ["", *(name or "updated over base" for name in sets)], rows),
     ]
 
 
-def _named(name: str, model: str) -> list[str]:
-    return [name, model] if name else [model]
+def _won(part: Mapping[str, Any]) -> list[str]:
+    length = part["length"]
+    return [
+        *_row(part), *(str(part[name]) for name in ("wins", "ties", "losses", "disagreed")),
+        f"{part['against_accuracy']} of {part['one_right']}",
+        f"{_number(length['updated'])} : {_number(length['base'])}",
+        _number(length["correlation"]),
+    ]  # fmt: skip
 
 
 def _row(part: Mapping[str, Any]) -> list[str]:

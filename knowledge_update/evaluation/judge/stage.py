@@ -30,7 +30,7 @@ def run(config: Config, folder: RunFolder, ledger: Ledger, scored: Sequence[Row]
     said = judge(config, cases, ledger, folder.path)
     draw = {"resamples": config.evaluation.resamples, "seed": config.seed}
     sets: dict[str, Any] = {}
-    for group in dict.fromkeys(case.group for case in cases):
+    for group in sorted({case.group for case in cases}):
         own = [case for case in said.cases if case.group == group]
         models = [model for model in MODELS if all(model in case.responses for case in own)]
         accuracy = {model: said.accuracy(model, own, draw) for model in models}
