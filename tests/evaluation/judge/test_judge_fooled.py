@@ -83,7 +83,9 @@ def test_a_judge_that_obeys_an_answer_is_not_trusted(
 ) -> None:
     def obeying(body: Any) -> Answer:
         text = body["messages"][1]["content"]
-        ordered = re.search(r"(?i)<<<(?:ANSWER|回答) \w+\n[^<]*(output 1|verdict is 1|grade: 1|输出 1|判定为 1|评分：1)", text)
+        ordered = re.search(
+            r"(?i)<<<(?:ANSWER|回答) \w+\n[^<]*(output 1|verdict is 1|grade: 1|输出 1|判定为 1|评分：1)", text
+        )
         return Answer(completion("1")) if ordered else honest(body)
 
     server.script = obeying
@@ -139,9 +141,7 @@ def test_a_judge_that_crashes_on_some_has_its_own_column(
     assert len(times) == 2 * len(set(times))
 
 
-def test_a_judge_that_crashes_always_is_failed_work(
-    kupdate: Any, answers: Any, by_server: Any, server: Server
-) -> None:
+def test_a_judge_that_crashes_always_is_failed_work(kupdate: Any, answers: Any, by_server: Any, server: Server) -> None:
     server.script = lambda body: Answer({"error": "down"}, status=500)
     files = ("--data_path", "answers", "--data_name_sft", answers("oracle"), "--data_name_base", answers("empty"))
     code, _, err = kupdate("evaluate", *files, *by_server, "--max_attempts", "2", "--retry_delay", "0")
