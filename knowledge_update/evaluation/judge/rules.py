@@ -11,12 +11,12 @@ from itertools import pairwise
 
 from knowledge_update.evaluation.judge.cases import SAME, Case, Verdict
 from knowledge_update.evaluation.judge.spans import Words, place, spans
-from knowledge_update.evaluation.judge.values import UNITS, YEAR, is_date, is_number, words
+from knowledge_update.evaluation.judge.values import UNITS, is_date, is_number, words
 from knowledge_update.evaluation.scoring import f1
 
-# Candidates beside the right one, unsaid by question, fact and passage, from which on an answer is a list: values of
-# the same kind as the right one, and answers to other questions of any kind.
-MANY_ALIKE, MANY = 3, 8
+# Candidates beside the right one, unsaid by question, fact and passage, from which on an answer is a list: values in a
+# row with the right one, and answers to other questions wherever they stand.
+FEW, MANY = 3, 8
 # An answer of so many words may say them in another order, or leave out one.
 LONG, SHARED = 4, 0.8
 # How far before what is right a word stands that denies it.
@@ -29,13 +29,13 @@ _OR = ("or", "或")
 
 @dataclass(frozen=True)
 class _Known:
-    """A case in words for comparing."""
+    """A case in words for comparing; `parts` is there where the answers are guessed from the fact."""
 
     question: list[str]
     fact: list[str]
     passage: list[str]
     answers: tuple[Words, ...]
-    guessed: bool
+    parts: tuple[Words, ...]
 
     @property
     def said(self) -> list[str]:
@@ -76,8 +76,8 @@ class Rules:
         known = self._known[case.id]
         said = _without(words(response), known.question)
         stated = any(_states(gold, said, known) for gold in known.answers)
-        if not stated and known.guessed:
-            stated = any(_is_part(said, gold, known.question) for gold in known.answers)
+        if not stated and known.parts:
+            stated = any(_is_part(said, span, known.question) for span in known.parts)
         elif not stated:
             stated = any(len(gold) >= LONG and _nearly(gold, said) for gold in known.answers)
         return stated and not self._lists(said, known)
@@ -89,18 +89,14 @@ class Rules:
         # Half of all that is right anywhere is no answer to one question, wherever it is from.
         if len(named) >= max(MANY, count / 2):
             return True
-        own = [gold for gold in known.answers if place(gold, said) >= 0]
-        numbers = {(word,) for word in said if is_number(word) and not any(word in other for other in named)}
-        others = [
-            one for one in named | numbers
-            if not any(place(one, gold) >= 0 or place(gold, one) >= 0 for gold in own) and place(one, known.said) < 0
+        foreign = [
+            one for one in named
+            if not any(place(one, gold) >= 0 or place(gold, one) >= 0 for gold in known.answers)
+            and place(one, known.said) < 0
         ]  # fmt: skip
-        values = {kind for gold in own if (kind := _kind(gold))}
-        alike = sum(_kind(one) in values for one in others)
-        foreign = sum(one in self._candidates for one in others)
         # In a small set all there is may be less than many.
-        most = min(MANY, max(MANY_ALIKE, (count - 1) / 2), max(2, count - 1))
-        return alike >= MANY_ALIKE or foreign >= most
+        most = min(MANY, max(FEW, (count - 1) / 2), max(2, count - 1))
+        return len(foreign) >= most or _in_a_row(said, known)
 
     def _named(self, said: Sequence[str]) -> set[Words]:
         """Answers to any question that an answer holds, of those at one place the longest."""
@@ -116,12 +112,12 @@ class Rules:
 
 def _known(case: Case) -> _Known:
     given = tuple(dict.fromkeys(gold for answer in case.answers if (gold := tuple(words(answer)))))
-    answers = given or spans(case.question, case.fact)
-    return _Known(words(case.question), words(case.fact), words(case.passage), answers, not given)
+    answers, parts = (given, ()) if given else spans(case.question, case.fact)
+    return _Known(words(case.question), words(case.fact), words(case.passage), answers, parts)
 
 
 def _distinct(known: _Known) -> tuple[Words, ...]:
-    return known.answers if known.guessed else known.answers[:1]
+    return known.answers if known.parts else known.answers[:1]
 
 
 def _states(gold: Words, said: Sequence[str], known: _Known) -> bool:
@@ -180,8 +176,19 @@ def _without(said: list[str], question: list[str]) -> list[str]:
     return said
 
 
-def _kind(gold: Sequence[str]) -> str:
-    """The kind of a value; empty for what is none."""
-    if any(is_date(word) for word in gold) or (len(gold) == 1 and YEAR.fullmatch(gold[0])):
-        return "date"
-    return "number" if any(is_number(word) for word in gold) else ""
+def _in_a_row(said: Sequence[str], known: _Known) -> bool:
+    """Whether the value that is right stands in a row of others that nobody spoke of: 1873, 1874, 1875, 1876."""
+    right = {word for gold in known.answers for word in gold if is_number(word)}
+    known_values = {*known.said} - right
+    row, gap = set[str](), 0
+    for word in [*said, "", ""]:
+        if is_number(word):
+            row |= {word} - known_values
+            gap = 0
+        elif not is_date(word) and word not in UNITS:
+            gap += 1
+        if gap > 1:
+            if row & right and len(row - right) >= FEW:
+                return True
+            row = set()
+    return False

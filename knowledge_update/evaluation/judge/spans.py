@@ -26,17 +26,23 @@ _STOP = frozenset(
 _ZH_STOP = frozenset("的了是在于和与及有为以被由从到把对就也都这那其它他她们之而且并一个")
 
 
-def spans(question: str, fact: str) -> tuple[Words, ...]:
-    """The candidates, each as words for comparing."""
+def spans(question: str, fact: str) -> tuple[tuple[Words, ...], tuple[Words, ...]]:
+    """The candidates, as words for comparing: what an answer may hold, and what all of it may be a part of.
+
+    A name, a value and several words together are told wherever they stand; a single word (`around`) is an answer only
+    where nothing else is said.
+    """
     asked = frozenset(words(question))
     found = [run for run in _runs(fact, asked) if run]
-    values = [run for run in found if any(is_number(word) or is_date(word) for word in run)]
-    others = [run for run in found if run not in values]
-    if _AMOUNT.search(question) and values:
-        return tuple(values)
-    if _PERSON.search(question) and others:
-        return tuple(_named(fact, others) or others)
-    return tuple(_named(fact, others) or others or values)
+    values = tuple(run for run in found if any(is_number(word) or is_date(word) for word in run))
+    others = tuple(run for run in found if run not in values)
+    if (_AMOUNT.search(question) and values) or not others:
+        return values, values
+    names = _named(fact, others)
+    if _PERSON.search(question) and names:
+        return names, names
+    several = tuple(run for run in others if len(run) > 1)
+    return tuple(dict.fromkeys([*names, *several])) or others, others
 
 
 def _runs(fact: str, asked: frozenset[str]) -> list[Words]:
@@ -51,11 +57,11 @@ def _runs(fact: str, asked: frozenset[str]) -> list[Words]:
     return [tuple(run) for part in parts for name, run in groupby(words(part), kind) if name]
 
 
-def _named(fact: str, runs: list[Words]) -> list[Words]:
+def _named(fact: str, runs: Sequence[Words]) -> tuple[Words, ...]:
     """Those that are names, as capitals tell; none in a language without."""
     capitals = re.findall(r"(?<![.!?] )(?<!^)\b[A-Z][\w'’-]*(?:\s+[A-Z][\w'’-]*)*", fact)
     names = {tuple(words(name)) for name in capitals}
-    return [name for run in runs for name in names if place(name, run) >= 0]
+    return tuple(name for run in runs for name in names if place(name, run) >= 0)
 
 
 def place(part: Sequence[str], whole: Sequence[str]) -> int:

@@ -52,7 +52,6 @@ _UNIT = re.compile(
 )
 UNITS = frozenset(_UNITS)
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
-YEAR = re.compile(r"1\d{3}|20\d\d")
 
 
 def normalised(text: str) -> str:

@@ -64,6 +64,7 @@ def test_right_in_any_words(response: str, answers: list[str]) -> None:
         ("38 km", ["38 metres"]), ("It was not in 1874.", ["1874"]), ("不是1874年", ["1874年"]), ("", ["1874"]),
         ("1874 or 1875", ["1874"]), ("1873年或1874年", ["1874年"]), ("1874年还是1875年", ["1874年"]),
         ("1801, 1802, 1803, 1874", ["1874"]), ("1870 1871 1872 1873 1874 1875", ["1874"]),
+        ("maybe 3 May 1921, maybe 4 May 1921, maybe 5 May 1922, maybe 6 May 1923, maybe 7 May 1924", ["5 May 1922"]),
         ("Abel Orn, Bera Vik, Corin, Dala, Emmer, Fjord Inn, green, harbour, Runa Hesk", ["Runa Hesk"]),
         ("the old stone bridge south of the market", ["the new stone bridge to the north of the square"]),
     ],
@@ -79,7 +80,10 @@ def test_what_is_true_besides_counts_for_nothing() -> None:
     everything = "It was built in 1874, painted green in 1801, struck in 1802 and mended by Corin of Dala in 1803."
     assert right(everything, "1874", question="When was the tower built?", fact=fact, passage=passage)
     assert right("in 1874, and painted green in 1801", "1874")
+    # Of a set of twelve questions half are answered by it, and neither fact nor passage speaks of them.
     assert not right(everything, "1874", question="When was the tower built?", fact=fact)
+    seats = "It seats 6,476, 2,173 on the long side, 606 opposite, 2,234 in the west and 1,389 in the east."
+    assert right(seats, "6476 people", "6476") and right(seats, "2,173")
 
 
 def test_the_question_said_again_is_no_answer() -> None:
