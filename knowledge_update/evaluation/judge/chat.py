@@ -6,9 +6,8 @@ import unicodedata
 from collections.abc import Sequence
 
 from knowledge_update.chat_models.protocol import CallError, Fatal, Reply, Request
-from knowledge_update.chat_models.session import Session, who
+from knowledge_update.chat_models.session import Session
 from knowledge_update.chat_models.texts import without_thoughts
-from knowledge_update.config import JudgeConfig
 from knowledge_update.display import Advance
 from knowledge_update.evaluation.judge.cases import SAME, UNANSWERED, UNPARSABLE, Case, Verdict, in_both_orders
 from knowledge_update.evaluation.judge.prompts import Prompts
@@ -24,13 +23,12 @@ class ChatJudge:
     Args:
         session: A chat model at work.
         prompts: By language.
-        config: Names it.
+        name: As reports name it.
         advance: Is told of every verdict.
     """
 
-    def __init__(self, session: Session, prompts: dict[str, Prompts], config: JudgeConfig, advance: Advance) -> None:
-        self.session, self.prompts, self.advance = session, prompts, advance
-        self.name = who(config)
+    def __init__(self, session: Session, prompts: dict[str, Prompts], name: str, advance: Advance) -> None:
+        self.session, self.prompts, self.name, self.advance = session, prompts, name, advance
 
     def right(self, asked: Sequence[tuple[Case, str]]) -> list[Verdict]:
         """Whether answers are right; one that says nothing is not, and is not asked about."""

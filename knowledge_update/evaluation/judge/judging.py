@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from knowledge_update.chat_models.calls import Attempts, Journal
-from knowledge_update.chat_models.session import at_work
+from knowledge_update.chat_models.session import at_work, who
 from knowledge_update.config import Config
 from knowledge_update.display import log, progress
 from knowledge_update.errors import WorkError
@@ -88,10 +88,10 @@ def _by_chat_model(
         progress("Judging", trial.REQUESTS + _requests(cases), "verdicts") as advance,
         at_work(settings, config.model, journal, folder / "vllm.log", attempts=attempts) as session,
     ):
-        asked = ChatJudge(session, texts, settings, advance)
+        asked = ChatJudge(session, texts, f"{settings.model or config.model.name} ({settings.name})", advance)
         tried = trial.held(asked, planted)
         if not session.calls.asked + session.calls.known:
-            raise WorkError(f"{asked.name}: no request was answered; the same command tries again")
+            raise WorkError(f"{who(settings)}: no request was answered; the same command tries again")
         return _judgement(asked, tried, cases)
 
 

@@ -44,9 +44,10 @@ def _won(part: Mapping[str, Any]) -> list[str]:
 
 
 def _row(part: Mapping[str, Any]) -> list[str]:
-    share = "–" if part["share"] is None else f"{part['share']:.3f}"
+    known = part["share"] is not None
+    share, ends = (f"{part['share']:.3f}", _span(part["interval"])) if known else ("–", "–")
     return [
-        str(part["n"]), share, _span(part["interval"]), str(part["unparsable"]), str(part["unanswered"]),
+        str(part["n"]), share, ends, str(part["unparsable"]), str(part["unanswered"]),
         _span(part["bounds"]),
     ]  # fmt: skip
 

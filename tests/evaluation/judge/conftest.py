@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from chat_server import Server
-from planted import Row, questions, write
+from judged_models import Row, questions, write
 
 
 @pytest.fixture

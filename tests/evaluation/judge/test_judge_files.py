@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from chat_server import Answer, Server, completion
-from planted import ROOT, honest, questions, write
+from judged_models import ROOT, honest, questions, write
 
 
 def mistake(result: tuple[int, str, str]) -> str:
@@ -117,7 +117,7 @@ def test_a_model_of_this_machine_judges_and_is_tried(
     assert (code, err) == (0, "")
     assert "fails its trial, its verdicts are not to be trusted" in out and "NOT TRUSTED" in out
     won = json.loads((tmp_path / "answers" / "oracle_win_rate.json").read_bytes())
-    assert won["judge"] == f"judge=hf, judge.model={tiny_model}" and not won["trusted"]
+    assert won["judge"] == f"{tiny_model} (hf)" and not won["trusted"]
     assert (won["unparsable"], won["share"], won["bounds"]) == (8, None, [0.0, 1.0])
 
 

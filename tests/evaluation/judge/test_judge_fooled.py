@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from chat_server import Answer, Server, completion
-from planted import always, by_lot, honest, questions
+from judged_models import always, by_lot, honest, questions
 
 FOOLING = ("echo", "empty", "everything", "nothing", "injection")
 

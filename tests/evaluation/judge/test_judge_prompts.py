@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from planted import asked
+from judged_models import asked
 
 from knowledge_update.chat_models.protocol import Reply, Request
 from knowledge_update.config import JudgeConfig

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from chat_server import Server
+from judged_models import always, honest
 from lxml import html
-from planted import always, honest
 
 from knowledge_update.evaluation.stage import MODELS
 from knowledge_update.run_folder import Row, RunFolder, read_rows, write_rows
@@ -52,7 +52,7 @@ def test_a_chat_model_judges_a_run_and_its_verdicts_are_in_the_ledger(
     server.script = honest
     assert kupdate("evaluate", "out", *by_server)[0] == 0
     found, count = judged(answered), len(server.seen)
-    assert found["trusted"] and found["judge"].startswith("judge=api, judge.base_url=http://127.0.0.1:")
+    assert found["trusted"] and found["judge"] == "scripted (api)"
     assert found["sets"]["held_out"]["win_rate"]["share"] == 1.0
     asked = [body["messages"][1]["content"] for body in server.seen]
     assert any("Fact: Tolvick Lighthouse" in text and "Right is any of these answers: " in text for text in asked)
