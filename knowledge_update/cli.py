@@ -126,6 +126,8 @@ def evaluate(
     if folder and "=" in str(folder) and not folder.exists():
         settings, folder = [str(folder), *(settings or [])], None
     if folder:
+        if "evaluation.data_path" in (context.obj or {}):
+            raise UserError(f"one at a time: kupdate evaluate {folder}, or --data_path with two files of answers")
         _show(_stage(context, "evaluate", folder, settings), _folder(folder))
     else:
         from knowledge_update.composition import load

@@ -4,6 +4,7 @@ import asyncio
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import partial
 
 from knowledge_update.chat_models.protocol import CallError, Fatal, Reply, Request
 from knowledge_update.chat_models.session import Session
@@ -12,6 +13,8 @@ from knowledge_update.display import Advance
 from knowledge_update.evaluation.judge.cases import SAME, UNANSWERED, UNPARSABLE, Case, Verdict, in_both_orders
 from knowledge_update.evaluation.judge.prompts import Prompts
 
+# So many requests at most wait for their places together: each is held in memory until it is answered.
+TOGETHER = 10_000
 _LABEL = r"(?:(?:final |the )?(?:verdict|answer|grade|score|better answer)|判定|评分|答案|回答|结论|结果)"
 _LINE = re.compile(rf"\W*(?:{_LABEL}\W*(?:is\b|是|为)?\W*)?([01ABC])\W*", re.I)
 _RIGHT, _BETTER = {"1": 1.0, "0": 0.0}, {"A": 1.0, "B": 0.0, "C": 0.5}
@@ -56,8 +59,8 @@ class ChatJudge:
     def _all(self, requests: Sequence[Request]) -> list[Reply | None]:
         """The replies; None where a request got none."""
 
-        async def asking() -> list[Reply | None]:
-            tasks = [asyncio.ensure_future(self._ask(request)) for request in requests]
+        async def asking(some: Sequence[Request]) -> list[Reply | None]:
+            tasks = [asyncio.ensure_future(self._ask(request)) for request in some]
             try:
                 return await asyncio.gather(*tasks)
             finally:
@@ -66,7 +69,8 @@ class ChatJudge:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
 
-        return self.session.run(asking)
+        parts = (requests[at : at + TOGETHER] for at in range(0, len(requests), TOGETHER))
+        return [reply for part in parts for reply in self.session.run(partial(asking, part))]
 
     async def _ask(self, request: Request) -> Reply | None:
         try:

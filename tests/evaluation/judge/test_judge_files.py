@@ -79,6 +79,8 @@ def test_without_files_what_is_needed_is_told(kupdate: Any) -> None:
         assert mistake(kupdate("evaluate", *words)).startswith(
             "nothing to evaluate was named: kupdate evaluate RUN, or "
         )
+    told = mistake(kupdate("evaluate", "runs/x", "--data_path", "answers"))
+    assert told == "one at a time: kupdate evaluate runs/x, or --data_path with two files of answers"
     same = ("--data_path", ".", "--data_name_sft", "a.json", "--data_name_base", "a.jsonl")
     assert mistake(kupdate("evaluate", *same)) == "a.json and a.jsonl: their results would have the same name"
 
