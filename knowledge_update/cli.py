@@ -116,9 +116,24 @@ def infer(context: typer.Context, folder: Run, settings: Overrides = None) -> No
 
 
 @app.command()
-def evaluate(context: typer.Context, folder: Run, settings: Overrides = None) -> None:
-    """Figures and a report from the answers."""
-    _show(_stage(context, "evaluate", folder, settings), _folder(folder))
+def evaluate(
+    context: typer.Context,
+    folder: Annotated[Path | None, typer.Argument(help="A run folder; none where --data_path names answers.")] = None,
+    settings: Overrides = None,
+) -> None:
+    """Figures and a report from a run's answers; or accuracy and win rate of two files of answers, by a judge."""
+    # Without a run folder the first word is a setting.
+    if folder and "=" in str(folder) and not folder.exists():
+        settings, folder = [str(folder), *(settings or [])], None
+    if folder:
+        if "evaluation.data_path" in (context.obj or {}):
+            raise UserError(f"one at a time: kupdate evaluate {folder}, or --data_path with two files of answers")
+        _show(_stage(context, "evaluate", folder, settings), _folder(folder))
+    else:
+        from knowledge_update.composition import load
+        from knowledge_update.evaluation.judge import files
+
+        files.run(load(settings or (), context.obj))
 
 
 @app.command()

@@ -32,6 +32,7 @@ _COLLECT = tuple(
     "data_path file_type model_name_or_path model_type chunk_size_by_token qa_amount_per_fact role_amount_per_fact"
     " save_dir json_save_dir".split()
 )
+_EVALUATE = tuple("data_path data_name_sft data_name_base max_attempts retry_delay local_model_path".split())
 _TALK = tuple("model_path num_gpus input_pattern load_8bit".split())
 
 SYSTEMS: dict[str, tuple[Command, ...]] = {
@@ -54,9 +55,10 @@ SYSTEMS: dict[str, tuple[Command, ...]] = {
         ), "or `torchrun -m knowledge_update train`; a run folder has rows too"),
         Command("bash shells/inference.sh", "kupdate infer RUN", "infer",
                 tuple("model_name_or_path test_data_path output_path lora_weights".split()), "it takes a run folder"),
-        Command("bash shells/evaluate.sh, python evaluate.py", "kupdate evaluate RUN", "evaluate",
-                tuple("data_path data_name_sft data_name_base max_attempts retry_delay local_model_path".split()),
-                "containment and F1; no judge model yet"),
+        Command("bash shells/evaluate.sh", "bash shells/evaluate.sh", "evaluate", _EVALUATE,
+                "from any folder; options are passed on"),
+        Command("python evaluate.py", "kupdate evaluate --data_path DIR", "evaluate", _EVALUATE,
+                "both orders of a pair are asked; without `--local_model_path` rules judge, or `judge=api`"),
         Command("bash test_case_1.sh", "bash shells/test_case_1.sh", "check", (),
                 "`kupdate check time`: exit code 0 for a pass, 1 for a failure; a training that fails, fails it"),
         Command("bash cauchy_test.sh", "bash shells/cauchy_test.sh", "check", ("folder", "threshold", "script"),
@@ -110,6 +112,12 @@ NOTES = {
     "num_workers": "processes that tokenise, beyond the first 10,000 rows; training reads tokens, it waits for nobody",
     "prefetch_factor": "packets of 250 rows that are read ahead for each of those processes",
     "max_seq_length": "longer texts are split, longer conversations too; an answer without its end is never learned",
+    "evaluate data_path": "the folder of the answer files; what is found is written there",
+    "data_name_sft": "JSON or JSONL of `{question, response}` with `fact`, `answers` or both",
+    "data_name_base": "answers to the same questions, in any order",
+    "max_attempts": "of a request that gets no answer; an overloaded server's wishes do not count",
+    "retry_delay": "seconds, doubled from one attempt to the next",
+    "local_model_path": "`judge=hf`; `judge=vllm judge.model=…` for a server of its own",
     "validation": "without a size, the rows that are marked as validation, else 5 %",
     "validation_size": "a number of rows, or a share: `0.1`, `10%`",
     "folder": "`losses`; also `-f`",

@@ -14,7 +14,7 @@ from typing import Any
 from knowledge_update.config import Config
 from knowledge_update.errors import ConfigError
 
-GROUPS = ("model", "writer", "adapter", "optimizer", "schedule", "tracker", "engine", "preset")
+GROUPS = ("model", "writer", "judge", "adapter", "optimizer", "schedule", "tracker", "engine", "preset")
 CONF = Path(__file__).parent / "conf"
 
 

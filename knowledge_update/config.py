@@ -185,6 +185,28 @@ class WriterConfig(ChatModelConfig):
 
 
 @dataclass
+class JudgeConfig(ChatModelConfig):
+    """Who judges answers: `rules`, or a chat model; `max_tokens` is the longest verdict, thoughts included."""
+
+    SECTION: ClassVar[str] = "judge"
+    KINDS: ClassVar[tuple[str, ...]] = ("rules", *ChatModelConfig.KINDS)
+
+    name: str = "rules"
+    temperature: float = 0.0
+    max_tokens: int = 32
+    # Of a request that gets no answer: how often it is made, and seconds before the second time, doubled each time.
+    max_attempts: int = 5
+    retry_delay: float = 2.0
+    prompts: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check(self.max_tokens >= 1, "max_tokens", "at least 1")
+        self._check(self.max_attempts >= 1, "max_attempts", "at least 1")
+        self._check(self.retry_delay >= 0, "retry_delay", "0 or more")
+
+
+@dataclass
 class InferenceConfig:
     """How answers are generated: greedily, in batches."""
 
@@ -198,10 +220,16 @@ class InferenceConfig:
 
 @dataclass
 class EvaluationConfig:
-    """What is measured: resamples of the bootstrap, and whether general knowledge is asked."""
+    """What is measured: resamples of the bootstrap, and whether general knowledge is asked.
+
+    `data_path` is a folder of answers without a run, `data_name_sft` and `data_name_base` the files of the two models.
+    """
 
     resamples: int = 2000
     retention: bool = True
+    data_path: str | None = None
+    data_name_sft: str | None = None
+    data_name_base: str | None = None
 
     def __post_init__(self) -> None:
         check(self.resamples >= 1, "evaluation.resamples", self.resamples, "at least 1")
@@ -235,6 +263,7 @@ class Config:
     engine: EngineConfig = field(default_factory=EngineConfig)
     inference: InferenceConfig = field(default_factory=InferenceConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
 
     def __post_init__(self) -> None:
         check_span(self.budget, "budget")

@@ -179,6 +179,12 @@ FLAGS: tuple[Flag, ...] = (
     Flag("project", _TRAIN, "tracker.project"),
     Flag("use_cpu", _TRAIN, "model.device", _switch("cpu", "auto"), bare=True),
     Flag("max_new_tokens", ("run", "infer"), "inference.max_new_tokens", int),
+    Flag("data_path", ("evaluate",), "evaluation.data_path"),
+    Flag("data_name_sft", ("evaluate",), "evaluation.data_name_sft"),
+    Flag("data_name_base", ("evaluate",), "evaluation.data_name_base"),
+    Flag("max_attempts", ("evaluate",), "judge.max_attempts", int),
+    Flag("retry_delay", ("evaluate",), "judge.retry_delay", float),
+    Flag("local_model_path", ("evaluate",), "judge.model", implied={"judge.name": "hf"}),
 )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from knowledge_update import __version__, processes
 from knowledge_update.composition import keys, literal, load, read_file, set_by, value_of
-from knowledge_update.config import Config, WriterConfig
+from knowledge_update.config import Config, JudgeConfig, WriterConfig
 from knowledge_update.errors import ConfigError, RunFolderError
 from knowledge_update.own_code import Found
 from knowledge_update.run_folder import RunFolder, whole_file
@@ -79,10 +79,10 @@ def stored(folder: RunFolder) -> Config:
 
 # How fast, through whom and where to, not what comes of it: these may differ from one attempt to the next.
 TRACKER = frozenset(f"tracker.{part.name}" for part in fields(TrackerConfig))
-HOW = WriterConfig.how() | TRACKER | {
+HOW = WriterConfig.how() | JudgeConfig.how() | TRACKER | {
     "writer.ray", "writer.ray_workers", "writer.seconds", "pairs_jsonl", "pairs_json", "output_dir", "budget",
     "time_left", "engine.name", "engine.processes", "engine.deepspeed",
-    "rows.lazy_preprocess", "rows.num_workers", "rows.prefetch_factor",
+    "rows.lazy_preprocess", "rows.num_workers", "rows.prefetch_factor", "judge.max_attempts", "judge.retry_delay",
 }  # fmt: skip
 # Where a run's documents and questions are.
 PLACES = {"documents", "questions", "pairs_jsonl", "pairs_json", "output_dir"}

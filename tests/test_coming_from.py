@@ -41,6 +41,13 @@ def test_no_option_of_collecting_is_missing() -> None:
     assert {name for command in COLLECTING for name in command.options} <= taken
 
 
+def test_no_option_of_evaluating_is_missing() -> None:
+    described = {
+        name for command in SYSTEMS["KnowledgeUpdate"] if command.verb == "evaluate" for name in command.options
+    }
+    assert described == {flag.name for flag in FLAGS if "evaluate" in flag.verbs}
+
+
 def run(words: list[str], cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     # Where the package has been installed into another place than the folder's own environment, its command is there.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

@@ -38,6 +38,8 @@ SAMPLES = {
     "prefetch_factor": ("4", 4), "activation_checkpointing": ("True", True), "dataloader_num_workers": ("0", 0),
     "dataloader_prefetch_factor": ("4", 4), "project": ("a b", "a b"), "use_cpu": ("True", "cpu"),
     "lora_r": ("4", 4), "lora_alpha": ("8", 8), "lora_dropout": ("0.1", 0.1), "max_new_tokens": ("5", 5),
+    "data_name_sft": ("a b.json", "a b.json"), "data_name_base": ("基础.json", "基础.json"), "max_attempts": ("5", 5),
+    "retry_delay": ("0.5", 0.5), "local_model_path": ("~/m", "~/m"),
 }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from knowledge_update.chat_models.protocol import (
@@ -36,6 +37,19 @@ class Journal(Protocol):
         """Keeps an answer; returns when it is kept."""
 
 
+@dataclass(frozen=True)
+class Attempts:
+    """How often a request is made that gets no answer; what an overloaded server puts off is no attempt.
+
+    Args:
+        most: As often, where there is a bound.
+        pause: Seconds before the second time at most, doubled from time to time.
+    """
+
+    most: int | None = None
+    pause: float = _PAUSE
+
+
 class Calls:
     """Asks a chat model.
 
@@ -46,6 +60,7 @@ class Calls:
         patience: Seconds in which requests fail and none is answered, after which no more are made.
         most_failures: How many requests may get no answer; any number where it is not given.
         heard: Is called after every answer.
+        attempts: How often a request is made.
     """
 
     def __init__(
@@ -56,7 +71,9 @@ class Calls:
         patience: float,
         most_failures: int | None = None,
         heard: Callable[[], None] = lambda: None,
+        attempts: Attempts | None = None,
     ) -> None:
+        self.attempts = attempts or Attempts()
         self.model, self.window, self.journal, self.patience = model, window, journal, patience
         self.most_failures, self.heard = most_failures, heard
         self.asked = self.known = self.failed = self.prompt_tokens = self.completion_tokens = 0
@@ -73,6 +90,7 @@ class Calls:
 
         Raises:
             Refused, Malformed: When this request gets no answer.
+            Unreachable: When it got none as often as it may be made.
             Fatal: When none will.
         """
         key = request.key(self.model.name)
@@ -100,7 +118,7 @@ class Calls:
 
     async def _answer(self, key: str, request: Request, depth: int) -> Reply:
         order = random.Random(key)
-        attempts = malformed = 0
+        attempts = malformed = put_off = 0
         while True:
             attempts += 1
             try:
@@ -109,7 +127,9 @@ class Calls:
                 raise
             except CallError as error:
                 malformed += isinstance(error, Malformed)
-                if isinstance(error, Refused) or malformed >= MALFORMED_ATTEMPTS:
+                put_off += isinstance(error, Overloaded)
+                tried = self.attempts.most is not None and attempts - put_off >= self.attempts.most
+                if isinstance(error, Refused) or malformed >= MALFORMED_ATTEMPTS or tried:
                     self._give_up(error)
                     raise
                 now = time.monotonic()
@@ -117,7 +137,7 @@ class Calls:
                 if now - self._failing > self.patience:
                     raise Gone(f"no answer for {self.patience:.0f} s, the last failure: {error}") from error
             # Spread out, so that what failed together does not come back together.
-            longest = min(_LONGEST_PAUSE, _PAUSE * 2 ** (attempts - 1))
+            longest = min(_LONGEST_PAUSE, self.attempts.pause * 2 ** (attempts - 1))
             await self.window.pause(longest * order.uniform(0.5, 1.0))
 
     def _give_up(self, error: CallError) -> None:

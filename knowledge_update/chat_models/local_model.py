@@ -59,7 +59,7 @@ class LocalModel:
     def __init__(self, name: str, config: ModelConfig, batch_tokens: int) -> None:
         folder = resolve(name, local_files_only=config.local_files_only)
         chosen = precision(config.dtype, config.device)
-        log.info("%s writes in this process, in %s", name, chosen.reason)
+        log.info("%s answers in this process, in %s", name, chosen.reason)
         self._model = load_model(folder, chosen, config.bits)
         ends = self._model.generation_config.eos_token_id
         ends = ends if isinstance(ends, list) else [ends] if isinstance(ends, int) else []

@@ -22,6 +22,7 @@ from markupsafe import Markup
 from knowledge_update import __version__
 from knowledge_update.config import Config
 from knowledge_update.display import clean
+from knowledge_update.evaluation.judge.shown import tables as judged_tables
 from knowledge_update.run_config import to_yaml
 from knowledge_update.run_folder import Row, RunFolder, whole_file
 
@@ -145,6 +146,8 @@ def terminal_tables(figures: Mapping[str, Any]) -> list[tuple[str, list[str], li
     found = [("Questions answered right", columns, questions)]
     if retention := figures.get("retention"):
         found.append(_terminal_retention(retention))
+    if judge := figures.get("judge"):
+        found += judged_tables(judge, judge["sets"])
     learned = [str(facts["n"]), str(facts["asked"]), str(facts["learned"]), _share(facts["learned"], facts["asked"])]
     found.append(("Facts learned", ["", "in documents", "asked", "learned", "share"], [["facts", *learned]]))
     if seconds:

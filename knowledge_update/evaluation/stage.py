@@ -9,6 +9,7 @@ from typing import Any
 from knowledge_update.config import Config
 from knowledge_update.errors import RunFolderError, WorkError
 from knowledge_update.evaluation import report
+from knowledge_update.evaluation.judge import stage as judge
 from knowledge_update.evaluation.scoring import contains, f1
 from knowledge_update.evaluation.statistics import interval, paired_interval
 from knowledge_update.ledger import Ledger
@@ -54,6 +55,7 @@ def run(config: Config, folder: RunFolder) -> Evaluated:
     with Ledger(folder.ledger) as ledger:
         figures["facts"] = _facts(ledger, by_set["held_out"])
         details = _details(ledger, scored)
+        figures["judge"] = judge.run(config, folder, ledger, scored)
     figures["seconds"] = _seconds(folder, time.monotonic() - start)
     write_json(folder.evaluation, figures)
     report.write(config, folder, figures, details)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from knowledge_update.chat_models.texts import without_thoughts
 from knowledge_update.documents.blocks import joined
 
 # The keys of JSON objects, and the labels of lines, under which models write a thing; the first is what is asked for.
@@ -26,8 +27,6 @@ ROLES = ("roles", "askers", "people", "角色", "提问者")
 SHORT, REVERSED, SENTENCE = "short", "reversed", "sentence"
 
 _SNIPPET = 120
-_THOUGHT = re.compile(r"<(think|thinking|thought|reasoning|reflection)>.*?(?:</\1>|\Z)", re.S | re.I)
-_THOUGHT_END = re.compile(r"\A.*</(?:think|thinking|thought|reasoning|reflection)>", re.S | re.I)
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)[^\n]*$", re.M)
 _SKIPPED = re.compile(r"\W*(?:skip|skipped|n/?a|none|no facts?|无|没有|跳过|略)\W*", re.I)
 _NUMBER = re.compile(
@@ -158,8 +157,7 @@ def lines_of(reply: str) -> tuple[list[str], list[str]]:
 
 def _said(reply: str) -> tuple[str, tuple[str, ...]]:
     """A reply without its reasoning and fences; with the reason where nothing is left."""
-    text = _THOUGHT_END.sub("", _THOUGHT.sub("", reply.replace("\r\n", "\n").replace("\r", "\n")))
-    text = _FENCE.sub("", text).strip()
+    text = _FENCE.sub("", without_thoughts(reply)).strip()
     if not text:
         return "", ("the reply was empty" if not reply.strip() else "the reply was reasoning alone",)
     if _SKIPPED.fullmatch(text):

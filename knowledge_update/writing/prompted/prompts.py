@@ -7,12 +7,11 @@ from pathlib import Path
 
 from knowledge_update.chat_models.protocol import Request
 from knowledge_update.chat_models.structure import list_of
+from knowledge_update.chat_models.texts import apart, filled, prompt_files
 from knowledge_update.documents.blocks import Document
 from knowledge_update.documents.chunking import Passage
-from knowledge_update.errors import ConfigError
 
 FOLDER = Path(__file__).parent / "prompts"
-LANGUAGES = ("en", "zh")
 _NAMES = ("system", "passage", "outline", "facts", "rest", "pairs", "again", "repair", "rewrite", "genres", "roles")
 _FIELDS = {
     "passage": ("passage",), "outline": ("count",), "rest": ("sentences",), "pairs": ("fact", "count"),
@@ -58,21 +57,21 @@ class Prompts:
         """Asks for the facts of those sentences of a passage that have none yet."""
         text = "\n".join(sentences)
         return self._request(
-            document, passage, self._task("rest", sentences=_apart(text)), _for_facts(text), schema=FACTS
+            document, passage, self._task("rest", sentences=apart(text)), _for_facts(text), schema=FACTS
         )
 
     def pairs(
         self, document: Document, passage: Passage, fact: str, roles: Sequence[str], count: int, temperature: float
     ) -> Request:
         """Asks for questions about a fact of a passage."""
-        apart = ", " if document.language == "en" else "、"
-        task = self._task("pairs", fact=_apart(fact), count=str(count), roles=_apart(apart.join(roles)))
+        comma = ", " if document.language == "en" else "、"
+        task = self._task("pairs", fact=apart(fact), count=str(count), roles=apart(comma.join(roles)))
         return self._request(document, passage, task, _for_pairs(count), temperature, _pairs(count))
 
     def again(self, request: Request, questions: Sequence[str], count: int) -> Request:
         """Asks for other questions than those that a request has brought already."""
         *before, (role, content) = request.messages
-        more = self._task("again", questions=_apart("\n".join(questions)), count=str(count))
+        more = self._task("again", questions=apart("\n".join(questions)), count=str(count))
         messages = (*before, (role, f"{content}\n\n{more}"))
         return replace(request, messages=messages, max_tokens=_for_pairs(count), schema=_pairs(count))
 
@@ -87,7 +86,7 @@ class Prompts:
         return self._request(document, passage, self._task("rewrite", genre=genre), longest, temperature)
 
     def _task(self, name: str, **values: str) -> str:
-        return _filled(self.texts[name], **values)
+        return filled(self.texts[name], **values)
 
     def _request(
         self,
@@ -100,7 +99,7 @@ class Prompts:
     ) -> Request:
         # The passage first and the task last: a server that caches prefixes reads a passage once.
         material = {"title": document.title, "heading": passage.row.heading_path, "passage": passage.row.text}
-        shown = _filled(self.texts["passage"], **{name: _apart(text) for name, text in material.items()})
+        shown = filled(self.texts["passage"], **{name: apart(text) for name, text in material.items()})
         messages = (("system", self.texts["system"]), ("user", f"{shown}\n\n{task}"))
         return Request(messages, longest, temperature, schema)
 
@@ -111,24 +110,8 @@ def load(folder: Path | None) -> dict[str, Prompts]:
     Raises:
         ConfigError: When the folder holds none of them, or one lacks what has to be filled in.
     """
-    if folder is not None:
-        own = [folder / language / f"{name}.txt" for language in LANGUAGES for name in _NAMES]
-        if not any(path.exists() for path in own):
-            raise ConfigError(f"writer.prompts={folder} holds no prompt; prompts are {', '.join(map(str, own[:3]))}, …")
-    return {language: _of(language, folder) for language in LANGUAGES}
-
-
-def _of(language: str, folder: Path | None) -> Prompts:
-    texts = {}
-    for name in _NAMES:
-        path = FOLDER / language / f"{name}.txt"
-        if folder is not None and (folder / language / path.name).exists():
-            path = folder / language / path.name
-        texts[name] = path.read_text(encoding="utf-8").strip()
-        missing = [field for field in _FIELDS.get(name, ()) if f"{{{field}}}" not in texts[name]]
-        if missing:
-            raise ConfigError(f"{path} lacks {{{missing[0]}}}")
-    return Prompts(texts)
+    found = prompt_files(FOLDER, _NAMES, _FIELDS, "writer.prompts", folder)
+    return {language: Prompts(texts) for language, texts in found.items()}
 
 
 def _for_facts(text: str) -> int:
@@ -142,13 +125,3 @@ def _for_pairs(count: int) -> int:
 def _pairs(count: int) -> str:
     # A model too weak to end its list is ended when it has what was wanted.
     return list_of("question", "answer", "form", "role", most=count)
-
-
-def _apart(text: str) -> str:
-    """A text that cannot close the marks around a passage; quotes are found whatever their white space."""
-    return re.sub(r"(?<=[<>])(?=[<>])", " ", text)
-
-
-def _filled(text: str, **values: str) -> str:
-    """A text with its fields filled in, in one go: what is filled in is not looked into for fields."""
-    return re.sub(r"\{(\w+)\}", lambda field: values.get(field[1], field[0]), text)
