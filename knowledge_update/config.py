@@ -198,13 +198,25 @@ class InferenceConfig:
 
 @dataclass
 class EvaluationConfig:
-    """What is measured: resamples of the bootstrap, and whether general knowledge is asked."""
+    """What is measured: resamples of the bootstrap, whether general knowledge is asked, and how much of the rest.
+
+    `trained`, `unanswerable` and, of each set, `retrieval` are how many questions are drawn: 0 for none, null for all.
+    `passages` is how many are searched for and put before a question.
+    """
 
     resamples: int = 2000
     retention: bool = True
+    trained: int | None = 50
+    unanswerable: int | None = 30
+    retrieval: int | None = 16
+    passages: int = 3
 
     def __post_init__(self) -> None:
-        check(self.resamples >= 1, "evaluation.resamples", self.resamples, "at least 1")
+        for name in ("resamples", "passages"):
+            check(getattr(self, name) >= 1, f"evaluation.{name}", getattr(self, name), "at least 1")
+        for name in ("trained", "unanswerable", "retrieval"):
+            known = getattr(self, name) is None or getattr(self, name) >= 0
+            check(known, f"evaluation.{name}", getattr(self, name), "a number of questions, 0 for none, null for all")
 
 
 @dataclass

@@ -55,7 +55,11 @@ def test_prompts_that_begin_differently(parts: tuple[Any, ChatTemplate]) -> None
 
 def shelves(template: ChatTemplate) -> list[Prompt]:
     """Prompts of two passages each, out of three: many begin with the same one."""
-    books = ("The tower is 38 metres high and it has 212 steps. " * 3, "灯塔建于一八七四年。" * 9, "The dairy sells. " * 9)
+    books = (
+        "The tower is 38 metres high and it has 212 steps. " * 3,
+        "灯塔建于一八七四年。" * 9,
+        "The dairy sells. " * 9,
+    )
     pairs = [(first, second) for first in books for second in books if first is not second]
     return [
         Prompt(f"{number}{question}", tuple(template.question("".join(pair) + question)), f"group {number}")
