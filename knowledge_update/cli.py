@@ -248,7 +248,7 @@ def _show(result: Any, folder: Any) -> None:
     if not processes.first():
         return
     from knowledge_update.display import console, table
-    from knowledge_update.evaluation.report import terminal_tables
+    from knowledge_update.evaluation.terminal import terminal_tables
 
     for title, columns, rows in terminal_tables(result.figures):
         table(title, columns, rows)

@@ -62,7 +62,7 @@ def scored(asked: Exam, folder: RunFolder) -> list[Row]:
     """
     answers = {name: _answers(folder, name, asked.of(name)) for name in ANSWERS}
     lessons = list(trained(folder))
-    scorer = Scorer(row["answers"] for row in asked.questions)
+    scorer = Scorer(row["answers"] for row in (*asked.questions, *asked.general))
     near = Trained(row["question"] for row in lessons)
     rows = [_scored(row, answers, scorer) for row in asked.closed]
     with Ledger(folder.ledger) as ledger:

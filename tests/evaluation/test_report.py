@@ -12,7 +12,9 @@ import pytest
 from lxml import html
 
 from knowledge_update.config import Config
-from knowledge_update.evaluation import report
+from knowledge_update.display import clean
+from knowledge_update.evaluation import formats, report
+from knowledge_update.evaluation.terminal import terminal_tables
 from knowledge_update.run_folder import Row, RunFolder
 
 HOSTILE = (
@@ -151,7 +153,7 @@ def test_kept_share_of_nothing_is_not_claimed(figures: Row) -> None:
     figures["retention"] |= {"base": 0.0, "kept": 0.0, "interval": (0.0, 0.0)}
     assert "keeps" not in report.verdict(figures)
     assert "Knowledge kept" not in [tile.label for tile in report.tiles(figures)]
-    assert dict((title, rows) for title, _, rows in report.terminal_tables(figures))["Retention"][0][4:6] == ["–", "–"]
+    assert dict((title, rows) for title, _, rows in terminal_tables(figures))["Retention"][0][4:6] == ["–", "–"]
 
 
 def test_tiles_say_what_they_rest_on(figures: Row) -> None:
@@ -241,7 +243,7 @@ def test_hostile_texts_stay_texts(folder: RunFolder, figures: Row, text: str) ->
     for name in ("script", "img", "b"):
         assert len(html.fromstring(page).xpath(f"//{name}")) == len(html.fromstring(plain).xpath(f"//{name}"))
     row = embedded(page)["rows"][1]
-    cleaned = report.clean(text)
+    cleaned = clean(text)
     assert row["question"] == row["quote"] == row["base"][0] == row["doc"] == cleaned
     assert html.fromstring(page).xpath("//option[@value=$text]", text=cleaned)
 
@@ -263,7 +265,7 @@ def test_embedded_json_has_no_character_that_markup_or_old_scripts_read(folder: 
     page = written(folder, figures, [question(text, text) for text in HOSTILE])
     block = re.findall(r'<script type="application/json" id="rows">(.*?)</script>', page, flags=re.DOTALL)[0]
     assert not set("<>&\u2028\u2029") & set(block)
-    assert [row["question"] for row in json.loads(block)["rows"]] == [report.clean(text) for text in HOSTILE]
+    assert [row["question"] for row in json.loads(block)["rows"]] == [clean(text) for text in HOSTILE]
 
 
 def test_rows_keep_what_a_reader_needs(folder: RunFolder, figures: Row) -> None:
@@ -296,7 +298,7 @@ def test_file_name_that_is_not_unicode_is_written(folder: RunFolder, figures: Ro
 
 
 def test_terminal_tables_hold_all_figures(figures: Row) -> None:
-    tables = {title: (columns, rows) for title, columns, rows in report.terminal_tables(figures)}
+    tables = {title: (columns, rows) for title, columns, rows in terminal_tables(figures)}
     assert tables["Questions answered right"] == (
         ["questions", "n", "base", "updated", "open book", "95 % interval"],
         [
@@ -314,7 +316,7 @@ def test_terminal_tables_hold_all_figures(figures: Row) -> None:
 
 def test_terminal_tables_leave_out_what_was_not_measured(figures: Row) -> None:
     nothing = {"n": 0, "asked": 0, "learned": 0, "by_document": {}}
-    tables = report.terminal_tables({"held_out": part(0, 0, 0, 0), "facts": nothing, "seconds": {}})
+    tables = terminal_tables({"held_out": part(0, 0, 0, 0), "facts": nothing, "seconds": {}})
     assert [title for title, _, _ in tables] == ["Questions answered right", "Facts learned"]
     assert tables[0][2] == [["held-out probes", "0", "–", "–", "–", "–"]]
     assert tables[1][2] == [["facts", "0", "0", "0", "–"]]
@@ -325,7 +327,7 @@ def test_terminal_tables_leave_out_what_was_not_measured(figures: Row) -> None:
     [(0, "0 %"), (1, "100 %"), (0.8690, "87 %"), (0.9990, "99.9 %"), (0.9999, "99.9 %"), (0.003, "0.3 %")],
 )  # fmt: skip
 def test_only_all_is_a_hundred_percent_and_only_nothing_is_none(share: float, text: str) -> None:
-    assert report.percent(share) == text
+    assert formats.percent(share) == text
 
 
 @pytest.mark.parametrize(
@@ -334,9 +336,9 @@ def test_only_all_is_a_hundred_percent_and_only_nothing_is_none(share: float, te
      (3900, "1 h 05 min")],
 )  # fmt: skip
 def test_durations_read_well(seconds: float, text: str) -> None:
-    assert report.duration(seconds) == text
+    assert formats.duration(seconds) == text
 
 
 @pytest.mark.parametrize(("difference", "text"), [(0.234, "+23"), (-0.06, "−6"), (0.004, "0"), (-0.004, "0")])
 def test_points_carry_their_sign(difference: float, text: str) -> None:
-    assert report.points(difference) == text
+    assert formats.points(difference) == text
