@@ -25,7 +25,8 @@ from knowledge_update.run_folder import RunFolder, read_json, read_rows, write_r
 
 SETTINGS = (
     "training.epochs=1", "training.checkpoint_seconds=0", "evaluation.retention=false", "evaluation.resamples=200",
-    "evaluation.trained=8", "evaluation.unanswerable=5", "evaluation.retrieval=6", "inference.max_new_tokens=4", "model.dtype=float32",
+    "evaluation.trained=8", "evaluation.unanswerable=5", "evaluation.retrieval=6",
+    "inference.max_new_tokens=4", "model.dtype=float32",
 )  # fmt: skip
 QUESTIONS = (
     {"id": "q1", "doc_id": "tolvick", "question": "When was Tolvick Lighthouse built?", "answers": ["1874", "in 1874"]},

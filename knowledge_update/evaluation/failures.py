@@ -26,7 +26,7 @@ class Failures:
     Args:
         ledger: What was superseded by what.
         trained: Trained rows, with their facts.
-        scorer: Knows what is right elsewhere.
+        scorer: Knows what is right of other facts.
     """
 
     def __init__(self, ledger: Ledger, trained: Iterable[Row], scorer: Scorer) -> None:

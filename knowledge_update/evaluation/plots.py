@@ -3,6 +3,7 @@
 import html
 import io
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ COLOURS = {
 }  # fmt: skip
 WIDTHS = {"wide": 7.6, "narrow": 3.5}
 SMOOTHED_PARTS = 40
+# Characters of a label that fit.
+LABEL = 22
 # Of a row, in inches, and rows that a title takes.
 ROW_INCHES, GAP = 0.21, 1.5
 
@@ -54,9 +57,35 @@ def comparison(figures: Mapping[str, Any]) -> Plot | None:
     return Plot(_cuts("comparison", label, height, lambda figure: _draw_bars(figure, titles, bars)))
 
 
+def runs(figures: Sequence[tuple[str, Mapping[str, Any]]], shown: Sequence[str]) -> Plot | None:
+    """The updated models of several runs side by side in each set of questions.
+
+    Args:
+        figures: Names of runs, each with what its `evaluation.json` holds.
+        shown: Sets of questions.
+    """
+    bars = {
+        name: [
+            _Bar("updated" if number else "base", run if len(run) <= LABEL else f"…{run[1 - LABEL :]}", part["updated"],
+                 part["interval"])
+            for number, (run, of_run) in enumerate(figures) if (part := of_run.get(name)) and part["n"]
+        ]
+        for name in shown
+    }  # fmt: skip
+    if not bars:
+        return None
+    label = "; ".join(
+        f"{SETS[name]}: " + ", ".join(f"{bar.label} {percent(bar.share)}" for bar in part)
+        for name, part in bars.items()
+    )
+    titles = {name: SETS[name] for name in bars}
+    height = 0.3 + ROW_INCHES * sum(len(part) + GAP for part in bars.values())
+    return Plot(_cuts("runs", label, height, lambda figure: _draw_bars(figure, titles, bars)))
+
+
 @dataclass(frozen=True)
 class _Bar:
-    """A share with its interval; `label` is whose it is."""
+    """A share with its interval; `model` says in which colour, `label` whose it is."""
 
     model: str
     label: str
@@ -142,7 +171,9 @@ def _cuts(name: str, label: str, height: float, draw: "Draw") -> dict[str, Marku
     from matplotlib.figure import Figure
 
     found = {}
-    with rc_context():
+    with rc_context(), warnings.catch_warnings():
+        # Names stay texts, which the reader's own fonts show.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         rcdefaults()
         rcParams.update({"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 9})
         for cut, width in WIDTHS.items():

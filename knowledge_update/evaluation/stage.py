@@ -66,7 +66,7 @@ def scored(asked: Exam, folder: RunFolder) -> list[Row]:
     near = Trained(row["question"] for row in lessons)
     rows = [_scored(row, answers, scorer) for row in asked.closed]
     with Ledger(folder.ledger) as ledger:
-        failures = Failures(ledger, lessons, scorer)
+        failures = Failures(ledger, lessons, Scorer(row["answers"] for row in asked.questions))
         known = {fact.fact.id: fact for fact in ledger.facts()}
     for row in rows:
         if row["set"] in SETS[1:] and (nearest := near.nearest(row["question"])):

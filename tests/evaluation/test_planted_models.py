@@ -3,93 +3,34 @@
 import json
 import random
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from planted import CONFIG, HUMAN, Model, base, hash_of, oracle, plant, source
 
 from knowledge_update.config import Config, EvaluationConfig
 from knowledge_update.errors import RunFolderError, WorkError
 from knowledge_update.evaluation import stage
 from knowledge_update.evaluation.exam import ANSWERS, Exam, exam
-from knowledge_update.ledger import ChunkRow, DocumentRow, FactRow, Ledger, QuestionRow
-from knowledge_update.run_folder import Row, RunFolder, read_json, read_rows, write_rows
-from knowledge_update.writing import dataset
+from knowledge_update.ledger import FactRow, Ledger, QuestionRow
+from knowledge_update.run_folder import RunFolder, read_json, read_rows, write_rows
 
-PEOPLE = ("Hesk", "Varne", "Sool", "Brunn", "Maskvane", "Ommel", "Thornquil", "Oxmantle", "Wrenhold", "Falterby",
-          "Dallinore", "Harwyke")  # fmt: skip
-THINGS = ("tower", "bridge", "dairy", "ferry", "museum", "bakery", "library", "shipyard", "reserve", "festival",
-          "courier", "quay")  # fmt: skip
-CONFIG = Config(evaluation=EvaluationConfig(resamples=300, trained=6, unanswerable=8, retrieval=5))
-HUMAN = [
-    {"id": "q1", "set": "human", "kind": "direct", "doc_id": "isle", "fact": None,
-     "question": "When was the tower built by Hesk?", "answers": ["1850"]},
-    {"id": "q2", "set": "human", "kind": "reversed", "doc_id": "isle", "fact": None,
-     "question": "Which building did Varne raise, the bridge or the dairy?", "answers": ["the bridge"]},
-    {"id": "q3", "set": "multi", "kind": "multi", "doc_id": None, "fact": None,
-     "question": "Which is older, the work of Hesk or that of Varne?", "answers": ["Hesk", "that of Hesk"]},
-]  # fmt: skip
-
-Model = Callable[[Row], str]
+SETS = ("held_out", "human", "multi", "reversed", "trained")
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """A dataset about a dozen buildings, and no answers."""
-    folder = RunFolder(tmp_path_factory.mktemp("planted") / "run")
-    folder.create()
-    lines = [f"The {thing} of {name} was built in {1850 + 7 * at} by {name}."
-             for at, (thing, name) in enumerate(zip(THINGS, PEOPLE, strict=True))]  # fmt: skip
-    text = " ".join(lines) + " Long ago there was a tower here, said Hesk, and then Varne."
-    facts, questions = [], []
-    for at, (line, thing, name) in enumerate(zip(lines, THINGS, PEOPLE, strict=True)):
-        facts.append(FactRow(f"f{at}", "c", line, line, text.index(line), text.index(line) + len(line)))
-        for split, wording, asked in (
-            ("probe", "probe", f"Could you tell me when the {thing} of {name} was built?"),
-            ("train", "direct", f"In which year did they build the {thing} of {name}?"),
-            ("train", "cloze", f"Fill in the blank: the {thing} of {name} was built in ____."),
-        ):
-            questions.append(
-                QuestionRow(f"{split}{wording}{at}", f"f{at}", split, "when", "", wording, asked, str(1850 + 7 * at))
-            )
-    with Ledger(folder.ledger) as ledger:
-        row = DocumentRow("d", "isle", "isle.txt", "The isle", "text/plain", "en")
-        ledger.add(row, [ChunkRow("c", text, "d", 0, len(text), "")], facts, questions, [])
-        dataset.write(ledger, folder)
-    write_rows(folder.dataset("questions"), HUMAN)
-    return folder
+def made(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """The dataset, without answers."""
+    return source(tmp_path_factory.mktemp("planted") / "run")
 
 
 @pytest.fixture
-def folder(source: RunFolder, tmp_path: Path) -> RunFolder:
+def folder(made: RunFolder, tmp_path: Path) -> RunFolder:
     """A copy of it to plant models in."""
-    shutil.copytree(source.path, tmp_path / "run")
+    shutil.copytree(made.path, tmp_path / "run")
     return RunFolder(tmp_path / "run")
-
-
-def base(row: Row) -> str:
-    """A base model that knows a third of general knowledge and nothing else."""
-    known = row["set"] == "retention" and hash_of(row) % 3 == 0
-    return row["answers"][0] if known else "It is a historic place in Greece."
-
-
-def oracle(row: Row) -> str:
-    return row["answers"][0] if row["answers"] else "I do not know that."
-
-
-def hash_of(row: Row) -> int:
-    return sum(map(ord, row["id"]))
-
-
-def plant(folder: RunFolder, updated: Model, before: Model = base, config: Config = CONFIG) -> Exam:
-    """Writes all answers, those of the updated model by one function, the others by another."""
-    asked = exam(config, folder)
-    for name in ANSWERS:
-        model = updated if name.startswith("updated") else before
-        write_rows(folder.answers(name), [{**row, "response": model(row)} for row in asked.of(name)])
-    return asked
 
 
 def evaluated(folder: RunFolder, config: Config = CONFIG) -> dict[str, Any]:
@@ -97,9 +38,6 @@ def evaluated(folder: RunFolder, config: Config = CONFIG) -> dict[str, Any]:
     figures: dict[str, Any] = read_json(folder.evaluation)
     assert figures.pop("seconds")["total"] >= 0
     return figures
-
-
-SETS = ("held_out", "human", "multi", "reversed", "trained")
 
 
 def test_an_oracle_is_right_everywhere(folder: RunFolder) -> None:
@@ -170,7 +108,8 @@ def test_a_copy_of_the_base_gains_nothing(folder: RunFolder, before: Model) -> N
     assert (figures["retention"]["lost"], figures["retention"]["gained"]) == (0, 0)
 
 
-def test_shuffled_answers_are_the_same(folder: RunFolder) -> None:
+def test_shuffled_answers_are_the_same(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage, "_seconds", lambda *_: {"evaluate": 1.0, "total": 1.0})
     plant(folder, lambda row: oracle(row) if hash_of(row) % 3 else "1850 or so", lambda row: row["question"][:12])
     first, page = evaluated(folder), folder.report.read_text(encoding="utf-8")
     for seed in range(3):
@@ -179,7 +118,7 @@ def test_shuffled_answers_are_the_same(folder: RunFolder) -> None:
             random.Random(f"{seed} {name}").shuffle(rows)
             write_rows(folder.answers(name), rows)
         assert json.dumps(evaluated(folder)) == json.dumps(first)
-        assert folder.report.read_text(encoding="utf-8").split("evaluate</th>")[0] == page.split("evaluate</th>")[0]
+        assert folder.report.read_text(encoding="utf-8") == page
 
 
 @pytest.mark.parametrize("name", ANSWERS)
