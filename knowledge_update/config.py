@@ -200,15 +200,16 @@ class InferenceConfig:
 class EvaluationConfig:
     """What is measured: resamples of the bootstrap, whether general knowledge is asked, and how much of the rest.
 
-    `trained`, `unanswerable` and, of each set, `retrieval` are how many questions are drawn: 0 for none, null for all.
-    `passages` is how many are searched for and put before a question.
+    `trained`, `unanswerable` and `retrieval` are how many questions are drawn: 0 for none, null for all. Of `retrieval` it
+    is how many of each set that was not trained, since reading takes its time; `passages` is how many are searched for
+    and put before each.
     """
 
     resamples: int = 2000
     retention: bool = True
-    trained: int | None = 50
-    unanswerable: int | None = 30
-    retrieval: int | None = 16
+    trained: int | None = 40
+    unanswerable: int | None = 24
+    retrieval: int | None = 12
     passages: int = 3
 
     def __post_init__(self) -> None:

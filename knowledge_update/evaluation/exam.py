@@ -65,8 +65,9 @@ def exam(config: Config, folder: RunFolder) -> Exam:
         inventor = Inventor(ledger)
     questions = [{"doc_id": place_of.get(row["fact"]), **row} for row in questions]
     unanswerable = _invented(inventor, drawn(probes, None, config.seed), settings.unanswerable)
+    # Where few are drawn, none is spent on what was trained.
     retrieved = [
-        row for name in SETS
+        row for name in (SETS if settings.retrieval is None else SETS[1:])
         for row in drawn((row for row in questions if row["set"] == name), settings.retrieval, config.seed)
     ]  # fmt: skip
     general = [{**row, "set": "retention", "doc_id": None, "fact": None} for row in read_rows(RETENTION)]

@@ -51,6 +51,7 @@ def write(config: Config, folder: RunFolder, figures: dict[str, Any], details: S
         "passages": config.evaluation.passages,
         "figures": figures,
         "answered": {name: part for name in ANSWERED if (part := figures.get(name)) and part["n"]},
+        "searches": _searches(figures),
         "stages": stages_of(figures),
         "verdict": verdict(figures),
         "tiles": tiles(figures),
@@ -136,6 +137,16 @@ def _embedded(row: Row) -> Row:
     kept |= {name: [row[name]["response"], bool(row[name]["right"])] for name in MODELS if name in row}
     kept |= {key: row[key] for key in ("near", "reason") if row.get(key)}
     return kept | {key: value for key, value in (row.get("origin") or {}).items() if key in ("text", "quote", "path")}
+
+
+def _searches(figures: Mapping[str, Any]) -> list[tuple[str, int, Mapping[str, Any]]]:
+    """Sets that were asked with passages searched for, and all together: label, questions, figures."""
+    sets = {name: figures.get(name, {}) for name in ANSWERED}
+    found = [(SETS[name], part["n"], part["retrieval"]) for name, part in sets.items() if "retrieval" in part]
+    if "retrieval" in figures:
+        asked = sum(sets[name].get("n", 0) for name in ("held_out", "human", "multi"))
+        found.append(("All that were not trained", asked, figures["retrieval"]))
+    return found
 
 
 def _documents_asked(figures: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, str]:

@@ -131,6 +131,8 @@ def _figures(config: Config, folder: RunFolder, rows: list[Row]) -> dict[str, An
     for name in ("human", "multi", "reversed", "trained"):
         if sets[name]:
             figures[name] = summary.of(sets[name])
+    if searched := [row for row in rows if "base_retrieval" in row and row["set"] != "trained"]:
+        figures["retrieval"] = summary.retrieval(searched)
     if by_set["unanswerable"]:
         figures["unanswerable"] = summary.unanswerable(by_set["unanswerable"])
     if by_set["retention"]:

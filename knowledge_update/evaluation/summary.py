@@ -36,12 +36,20 @@ class Summary:
         found["mcnemar"] = {name: mcnemar(right["updated"], right[name]) for name in ("base", "open_book")}
         found["f1"] = {name: mean([row[name]["f1"] for row in rows]) for name in MODELS}
         if searched := [row for row in rows if all(name in row for name in RETRIEVAL)]:
-            found["retrieval"] = self._retrieval(searched)
+            found["retrieval"] = self.retrieval(searched)
         if near := sum(bool(row.get("near")) for row in rows):
             apart = [row for row in rows if not row.get("near")]
             found["near_trained"] = near
             found["without_near"] = {"n": len(apart), **self._shares(apart, MODELS)}
         return found
+
+    def retrieval(self, rows: Sequence[Row]) -> dict[str, Any]:
+        """With passages searched for, and beside it the others on the same questions."""
+        updated, searched = ([bool(row[name]["right"]) for row in rows] for name in ("updated", "base_retrieval"))
+        return {
+            "n": len(rows), **self._shares(rows, [*MODELS, *RETRIEVAL]),
+            "gain": paired_interval(updated, searched, **self.draw), "mcnemar": mcnemar(updated, searched),
+        }  # fmt: skip
 
     def unanswerable(self, rows: Sequence[Row]) -> dict[str, Any]:
         """How many answers are given to what nobody can know: the share that does not say so."""
@@ -70,14 +78,6 @@ class Summary:
         right = {name: [bool(row[name]["right"]) for row in rows] for name in names}
         shares = {name: mean(values) for name, values in right.items()}
         return {**shares, "intervals": {name: interval(values, **self.draw) for name, values in right.items()}}
-
-    def _retrieval(self, rows: Sequence[Row]) -> dict[str, Any]:
-        """With passages searched for, and beside it the others on the same questions."""
-        updated, searched = ([bool(row[name]["right"]) for row in rows] for name in ("updated", "base_retrieval"))
-        return {
-            "n": len(rows), **self._shares(rows, [*MODELS, *RETRIEVAL]),
-            "gain": paired_interval(updated, searched, **self.draw), "mcnemar": mcnemar(updated, searched),
-        }  # fmt: skip
 
 
 def grouped(rows: Sequence[Row], key: str, count: Callable[[Sequence[Row]], dict[str, Any]]) -> dict[str, Any]:
