@@ -200,9 +200,9 @@ class InferenceConfig:
 class EvaluationConfig:
     """What is measured: resamples of the bootstrap, whether general knowledge is asked, and how much of the rest.
 
-    `trained`, `unanswerable` and `retrieval` are how many questions are drawn: 0 for none, null for all. Of `retrieval` it
-    is how many of each set that was not trained, since reading takes its time; `passages` is how many are searched for
-    and put before each.
+    `trained`, `unanswerable` and `retrieval` are how many questions are drawn: 0 for none, null for all. Of `retrieval`
+    it is how many of each set that was not trained, since reading takes its time; `passages` is how many are searched
+    for and put before each.
     """
 
     resamples: int = 2000

@@ -243,7 +243,8 @@ KILLS: dict[str, Callable[[RunFolder], bool]] = {
     "collect": lambda folder: documents_in(folder) > 0,
     "train": lambda folder: (folder.checkpoint / "progress.json").exists(),
     "infer": lambda folder: folder.answers("base").exists(),
-    "evaluate": lambda folder: answered(folder, "updated") == answered(folder, "base") > 0,
+    "search": lambda folder: folder.answers("base_retrieval").exists(),
+    "evaluate": lambda folder: answered(folder, "updated_retrieval") == answered(folder, "base_retrieval") > 0,
 }
 
 
@@ -256,7 +257,7 @@ def test_a_kill_changes_nothing(
         pipeline.run_stage(pipeline.collect, config, folder)
     assert killed(words, folder, lambda: KILLS[stage](folder)) == -signal.SIGKILL
     assert not folder.evaluation.exists()
-    assert folder.adapter.exists() == (stage in ("infer", "evaluate"))
+    assert folder.adapter.exists() == (stage in ("infer", "search", "evaluate"))
     pipeline.run(config, folder)
     assert_same(folder, undisturbed)
 

@@ -18,8 +18,8 @@ def terminal_tables(figures: Mapping[str, Any]) -> list[tuple[str, list[str], li
     found = [("Questions answered right", columns, questions)]
     searched = [_terminal_search(name, part) for key, name in SHORT.items() if (part := _searched(figures, key))]
     if searched:
-        if part := figures.get("retrieval"):
-            searched.append(_terminal_search("all not trained", part))
+        if together := figures.get("retrieval"):
+            searched.append(_terminal_search("all not trained", together))
         columns = ["questions", "drawn", "base", "updated", "open book", "base, search", "updated, search"]
         found.append(("With passages searched for", columns, searched))
     if unknown := figures.get("unanswerable"):
