@@ -137,6 +137,29 @@ def evaluate(
 
 
 @app.command()
+def report(
+    folders: Annotated[
+        list[Path], typer.Argument(help="A run folder, whose page is written anew; several to compare.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The page that compares; runs.html if not given.")
+    ] = None,
+) -> None:
+    """One run's page anew, or several runs compared."""
+    from knowledge_update.evaluation import runs, stage
+    from knowledge_update.run_config import stored
+
+    made = [_folder(path) for path in folders]
+    if len(made) == 1 and out is not None:
+        raise UserError(f"the page of one run stands in its folder: kupdate report {folders[0]}")
+    if len(made) == 1:
+        _show(stage.page(stored(made[0]), made[0]), made[0])
+    else:
+        page = out or Path("runs.html")
+        _print(runs.compare(folders, page), page)
+
+
+@app.command()
 def facts(
     folder: Run, learned: Annotated[bool, typer.Option("--learned", help="Only facts the model has learned.")] = False,
     missed: Annotated[bool, typer.Option("--missed", help="Only facts it has not learned.")] = False,
@@ -262,12 +285,18 @@ def _folder(path: Path) -> Any:
 def _show(result: Any, folder: Any) -> None:
     if not processes.first():
         return
-    from knowledge_update.display import console, table
-    from knowledge_update.evaluation.report import terminal_tables
+    from knowledge_update.evaluation.terminal import terminal_tables
 
-    for title, columns, rows in terminal_tables(result.figures):
+    _print(terminal_tables(result.figures), folder.report)
+
+
+def _print(tables: Any, page: Path) -> None:
+    """Prints figures, and where the page with them is."""
+    from knowledge_update.display import console, table
+
+    for title, columns, rows in tables:
         table(title, columns, rows)
-    console.print(f"report: {folder.report}", markup=False)
+    console.print(f"report: {page}", markup=False)
 
 
 def main() -> None:

@@ -220,19 +220,30 @@ class InferenceConfig:
 
 @dataclass
 class EvaluationConfig:
-    """What is measured: resamples of the bootstrap, and whether general knowledge is asked.
+    """What is measured: resamples of the bootstrap, whether general knowledge is asked, and how much of the rest.
 
-    `data_path` is a folder of answers without a run, `data_name_sft` and `data_name_base` the files of the two models.
+    `trained`, `unanswerable` and `retrieval` are how many questions are drawn: 0 for none, null for all. Of `retrieval`
+    it is how many of each set that was not trained, since reading takes its time; `passages` is how many are searched
+    for and put before each. `data_path` is a folder of answers without a run, `data_name_sft` and `data_name_base` the
+    files of the two models.
     """
 
     resamples: int = 2000
     retention: bool = True
+    trained: int | None = 40
+    unanswerable: int | None = 24
+    retrieval: int | None = 12
+    passages: int = 3
     data_path: str | None = None
     data_name_sft: str | None = None
     data_name_base: str | None = None
 
     def __post_init__(self) -> None:
-        check(self.resamples >= 1, "evaluation.resamples", self.resamples, "at least 1")
+        for name in ("resamples", "passages"):
+            check(getattr(self, name) >= 1, f"evaluation.{name}", getattr(self, name), "at least 1")
+        for name in ("trained", "unanswerable", "retrieval"):
+            known = getattr(self, name) is None or getattr(self, name) >= 0
+            check(known, f"evaluation.{name}", getattr(self, name), "a number of questions, 0 for none, null for all")
 
 
 @dataclass

@@ -4,6 +4,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from knowledge_update.templates import ChatTemplate, common_prefix
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 # Every token of an answer reads the keys and values of all rows before it: more of them than this are slower together
 # than apart (benchmarks/LOG.md).
 BATCH_TOKENS = 12_000
+# A beginning of fewer tokens that groups share is as fast read again as found again.
+WORTH_SHARING = 48
 
 
 @dataclass(frozen=True)
@@ -71,12 +74,9 @@ class Generator:
         return [(prompt.id, text) for prompt, text in zip(asked, texts, strict=True)]
 
     def _batches(self, prompts: Sequence[Prompt]) -> Iterator[list[Part]]:
-        """Groups of like length side by side; a batch holds whole groups, unless one alone is too large."""
-        parts = sorted(
-            parts_of(prompts, self.batch_rows), key=lambda part: (len(part.prefix), len(part.prompts[-1].ids))
-        )
+        """A batch holds whole groups, unless one alone is too large."""
         batch: list[Part] = []
-        for part in parts:
+        for part in _in_order(parts_of(prompts, self.batch_rows)):
             rows = sum(len(other.prompts) for other in [*batch, part])
             if batch and (rows > self.batch_rows or rows * len(part.prompts[-1].ids) > BATCH_TOKENS):
                 yield batch
@@ -105,6 +105,21 @@ def parts_of(prompts: Sequence[Prompt], most: int) -> list[Part]:
         prefix = common_prefix([prompt.ids[:-1] for prompt in ordered])
         parts += [Part(prefix, ordered[start : start + most]) for start in range(0, len(ordered), most)]
     return parts
+
+
+def _in_order(parts: Sequence[Part]) -> list[Part]:
+    """Groups that begin alike side by side where that saves a quarter of the reading, else groups of like length."""
+    by_text = sorted(parts, key=lambda part: part.prefix)
+    shared = sum(_shared(left.prefix, right.prefix) for left, right in pairwise(by_text))
+    if 4 * shared > sum(len(part.prefix) for part in parts):
+        return by_text
+    return sorted(parts, key=lambda part: (len(part.prefix), len(part.prompts[-1].ids)))
+
+
+def _shared(left: list[int], right: list[int]) -> int:
+    """How many tokens two groups begin with alike; none where it is not worth it."""
+    length = len(common_prefix([left, right]))
+    return length if length >= WORTH_SHARING else 0
 
 
 Choice = Callable[["Tensor", list[int]], "Tensor"]
@@ -179,7 +194,12 @@ def _prefix_cache(model: Any, parts: Sequence[Part], device: Any) -> Any:
     longest = max(len(part.prefix) for part in parts)
     if not longest:
         return DynamicCache()
-    caches = [_read(model, part.prefix, device) for part in parts]
+    caches: list[_Layers] = []
+    for number, part in enumerate(parts):
+        # The last token is always read: something has to be.
+        same = min(_shared(parts[number - 1].prefix, part.prefix), len(part.prefix) - 1) if number else 0
+        known = [(keys[:, :, :same], values[:, :, :same]) for keys, values in caches[-1]] if same else []
+        caches.append(_read(model, part.prefix, device, known))
     joined = DynamicCache()
     for layer in range(len(caches[0])):
         keys, values = (
@@ -193,14 +213,25 @@ def _prefix_cache(model: Any, parts: Sequence[Part], device: Any) -> Any:
     return joined
 
 
-def _read(model: Any, prefix: list[int], device: Any) -> list[tuple[Any, Any]]:
-    """Keys and values of a prefix, (1, groups, length, size) twice a layer."""
+# Keys and values, (1, groups, length, size) each, by layer.
+_Layers = list[tuple[Any, Any]]
+
+
+def _read(model: Any, prefix: list[int], device: Any, known: _Layers) -> _Layers:
+    """Keys and values of a prefix, of whose beginning those are `known`."""
     import torch
     from transformers import DynamicCache
 
     # A model cannot read nothing: for an empty prefix it reads one token, of which nothing is kept.
     ids = torch.tensor([prefix or [0]], device=device)
-    cache = model(input_ids=ids, past_key_values=DynamicCache(), use_cache=True, logits_to_keep=1).past_key_values
+    cache = DynamicCache()
+    for layer, (keys, values) in enumerate(known):
+        cache.update(keys, values, layer)
+    start = known[0][0].shape[2] if known else 0
+    mask = torch.ones_like(ids) if start else None
+    cache = model(
+        input_ids=ids[:, start:], attention_mask=mask, past_key_values=cache, use_cache=True, logits_to_keep=1
+    ).past_key_values
     return [(layer.keys[:, :, : len(prefix)], layer.values[:, :, : len(prefix)]) for layer in cache.layers]
 
 

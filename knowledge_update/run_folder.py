@@ -150,7 +150,7 @@ class RunFolder:
         return self.path / "dataset" / "replay.jsonl"
 
     def answers(self, name: str) -> Path:
-        """Answers of `base`, `updated` or `open_book`."""
+        """Answers: `base`, `updated`, `open_book`, `base_retrieval` or `updated_retrieval`."""
         return self.path / "answers" / f"{name}.jsonl"
 
     @property

@@ -51,3 +51,50 @@ def test_prompts_that_begin_differently(parts: tuple[Any, ChatTemplate]) -> None
     generator = Generator(model, template, batch_rows=8, max_new_tokens=6)
     alone = {name: text for prompt in mixed for batch in generator.answers([prompt]) for name, text in batch}
     assert dict(pair for batch in generator.answers(mixed) for pair in batch) == alone
+
+
+def shelves(template: ChatTemplate) -> list[Prompt]:
+    """Prompts of two passages each, out of three: many begin with the same one."""
+    books = (
+        "The tower is 38 metres high and it has 212 steps. " * 3,
+        "灯塔建于一八七四年。" * 9,
+        "The dairy sells. " * 9,
+    )
+    pairs = [(first, second) for first in books for second in books if first is not second]
+    return [
+        Prompt(f"{number}{question}", tuple(template.question("".join(pair) + question)), f"group {number}")
+        for number, pair in enumerate(pairs)
+        for question in ("Which year?", "Who founded the company of the island?")
+    ]
+
+
+def test_what_groups_begin_with_alike_is_read_once(
+    parts: tuple[Any, ChatTemplate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, template = parts
+    alone = Generator(model, template, batch_rows=1, max_new_tokens=8)
+    expected = {name: text for prompt in shelves(template) for batch in alone.answers([prompt]) for name, text in batch}
+    read = 0
+    whole = model.forward
+
+    def counted(*words: Any, **named: Any) -> Any:
+        nonlocal read
+        read += named["input_ids"].numel() if named["input_ids"].shape[0] == 1 else 0
+        return whole(*words, **named)
+
+    monkeypatch.setattr(model, "forward", counted)
+    together = Generator(model, template, batch_rows=64, max_new_tokens=8)
+    assert dict(pair for batch in together.answers(shelves(template)) for pair in batch) == expected
+    assert len(set(expected.values())) > 4
+    groups = {prompt.group: prompt for prompt in shelves(template)}
+    assert read < 0.8 * sum(len(prompt.ids) for prompt in groups.values())
+
+
+def test_a_group_that_begins_with_all_of_another(parts: tuple[Any, ChatTemplate]) -> None:
+    model, template = parts
+    long = tuple(range(5, 105))
+    mixed = [Prompt("x", (*long, 7), "one"), Prompt("y", (*long, 9), "one"), Prompt("z", (*long, 9, 11, 12), "two"),
+             Prompt("w", (*long, 9, 11, 13), "two"), Prompt("v", long, "three")]  # fmt: skip
+    generator = Generator(model, template, batch_rows=8, max_new_tokens=6)
+    alone = {name: text for prompt in mixed for batch in generator.answers([prompt]) for name, text in batch}
+    assert dict(pair for batch in generator.answers(mixed) for pair in batch) == alone

@@ -20,10 +20,12 @@ from knowledge_update import cli, display, pipeline
 from knowledge_update.composition import load
 from knowledge_update.config import Config
 from knowledge_update.errors import RunFolderError
+from knowledge_update.evaluation.exam import ANSWERS
 from knowledge_update.run_folder import RunFolder, read_json, read_rows, write_rows
 
 SETTINGS = (
     "training.epochs=1", "training.checkpoint_seconds=0", "evaluation.retention=false", "evaluation.resamples=200",
+    "evaluation.trained=8", "evaluation.unanswerable=5", "evaluation.retrieval=6",
     "inference.max_new_tokens=4", "model.dtype=float32",
 )  # fmt: skip
 QUESTIONS = (
@@ -33,7 +35,11 @@ QUESTIONS = (
     {"id": "q4", "doc_id": "elsewhere", "question": "What is not in this run?", "answers": ["this"]},
 )
 DATASET = ("probes", "qa_pairs", "questions", "replay", "train", "validation")
-FIGURES = {"n", "base", "updated", "open_book", "interval", "intervals", "gain", "against_open_book", "f1"}
+FIGURES = {
+    "n", "base", "updated", "open_book", "interval", "intervals", "gain", "against_open_book", "mcnemar", "f1",
+    "retrieval",
+}  # fmt: skip
+PARTS = {"near_trained", "without_near"}
 
 
 @pytest.fixture(scope="module")
@@ -80,10 +86,7 @@ def figures_of(folder: RunFolder) -> dict[str, Any]:
 
 
 def answers_of(folder: RunFolder) -> dict[str, dict[str, str]]:
-    return {
-        name: {row["id"]: row["response"] for row in read_rows(folder.answers(name))}
-        for name in ("base", "open_book", "updated")
-    }
+    return {name: {row["id"]: row["response"] for row in read_rows(folder.answers(name))} for name in ANSWERS}
 
 
 def weights_of(folder: RunFolder) -> bytes:
@@ -115,13 +118,17 @@ def test_the_whole_road_from_the_command_line(
 
 def test_the_evaluation_has_its_documented_keys(undisturbed: RunFolder) -> None:
     figures = read_json(undisturbed.evaluation)
-    assert set(figures) == {"held_out", "human", "multi", "reversed", "facts", "seconds"}
-    sets = ("held_out", "human", "multi", "reversed")
-    assert {name: set(figures[name]) for name in sets} == dict.fromkeys(sets, FIGURES)
+    sets = ("held_out", "human", "multi", "reversed", "trained")
+    assert set(figures) == {*sets, "retrieval", "unanswerable", "contamination", "facts", "seconds"}
+    assert {name: set(figures[name]) - PARTS for name in sets} == {
+        name: FIGURES - ({"retrieval"} if name == "trained" else set()) for name in sets
+    }
     probes = read_rows(undisturbed.dataset("probes"))
     assert {name: figures[name]["n"] for name in sets} == {
-        "held_out": len(probes), "human": 2, "multi": 1, "reversed": 1,
+        "held_out": len(probes), "human": 2, "multi": 1, "reversed": 1, "trained": 8,
     }  # fmt: skip
+    assert (figures["held_out"]["retrieval"]["n"], figures["retrieval"]["n"]) == (6, 9)
+    assert figures["unanswerable"]["n"] == 5
     facts = figures["facts"]
     assert (facts["n"], facts["asked"]) == (len(ledger_of(undisturbed)["fact"]), len({row["fact"] for row in probes}))
     assert set(facts["by_document"]) == {"dunhask", "tolvick", "varrow"}
@@ -236,7 +243,8 @@ KILLS: dict[str, Callable[[RunFolder], bool]] = {
     "collect": lambda folder: documents_in(folder) > 0,
     "train": lambda folder: (folder.checkpoint / "progress.json").exists(),
     "infer": lambda folder: folder.answers("base").exists(),
-    "evaluate": lambda folder: answered(folder, "updated") == answered(folder, "base") > 0,
+    "search": lambda folder: folder.answers("base_retrieval").exists(),
+    "evaluate": lambda folder: answered(folder, "updated_retrieval") == answered(folder, "base_retrieval") > 0,
 }
 
 
@@ -249,7 +257,7 @@ def test_a_kill_changes_nothing(
         pipeline.run_stage(pipeline.collect, config, folder)
     assert killed(words, folder, lambda: KILLS[stage](folder)) == -signal.SIGKILL
     assert not folder.evaluation.exists()
-    assert folder.adapter.exists() == (stage in ("infer", "evaluate"))
+    assert folder.adapter.exists() == (stage in ("infer", "search", "evaluate"))
     pipeline.run(config, folder)
     assert_same(folder, undisturbed)
 

@@ -1,8 +1,13 @@
-"""The inferring stage: a run's questions put to the base model, the updated one, and the base with the open book."""
+"""The inferring stage: a run's exam put to the base model and the updated one, without and with passages.
+
+Answers are journalled as they are given; each says to what prompt it is one, so that of an exam that has changed only
+what is new is asked.
+"""
 
 import hashlib
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +16,9 @@ from knowledge_update.adapters import is_adapter, load_updated
 from knowledge_update.config import Config
 from knowledge_update.display import log, progress
 from knowledge_update.errors import RunFolderError
-from knowledge_update.evaluation.retrieval import Retriever
+from knowledge_update.evaluation.exam import Exam, exam
+from knowledge_update.evaluation.passages import Passages
 from knowledge_update.inference import Generator, Prompt
-from knowledge_update.ledger import Ledger
 from knowledge_update.models import identity, load_model, load_tokenizer, precision, resolve
 from knowledge_update.run_folder import (
     Row,
@@ -22,17 +27,10 @@ from knowledge_update.run_folder import (
     journal,
     read_journal,
     read_json,
-    read_rows,
     write_json,
     write_rows,
 )
 from knowledge_update.templates import ChatTemplate
-
-RETENTION = Path(__file__).parent / "data" / "retention.jsonl"
-OPEN_BOOK = {
-    "en": "{title}\n{passage}\n\nAnswer with a few words from the text above.\nQuestion: {question}",
-    "zh": "{title}\n{passage}\n\n请用上文中的几个字回答。\n问题：{question}",
-}
 
 
 @dataclass(frozen=True)
@@ -42,33 +40,35 @@ class Answered:
     base: int
     open_book: int
     updated: int
+    retrieval: int
 
 
 def run(config: Config, folder: RunFolder) -> Answered:
-    """Writes `answers/base.jsonl`, `open_book.jsonl` and `updated.jsonl`; goes on where an earlier attempt ended.
+    """Writes the files of `answers/`; goes on where an earlier attempt ended.
 
     Raises:
         RunFolderError: When the folder has no questions or no adapter.
         ModelError: When the adapter does not fit the base model.
     """
-    exam = _exam(config, folder)
+    asked = exam(config, folder)
     folder.require(folder.adapter, f"train {folder.path}")
     _check_trained_on(folder)
     import torch
 
-    asker = _Asker(config, folder)
-    of_base = _ask_base(asker, exam)
+    asker = _Asker(config, folder, asked)
+    base, open_book, retrieval = _ask_base(asker)
     updated = load_updated(asker.model, folder.adapter, asker.chosen)
     if is_adapter(folder.adapter) and asker.chosen.dtype == torch.float32 and not config.model.bits:
         # Exact to the last bits in fp32, and a third fewer products a token.
         updated.merge_adapter()
-    closed = [*exam.questions, *exam.general]
-    return Answered(*of_base, asker.ask("updated", updated, closed, asker.closed, _hash(folder.adapter)))
+    adapter = _hash(folder.adapter)
+    closed = asker.ask("updated", updated, asker.closed, adapter)
+    return Answered(base, open_book, closed, retrieval + asker.ask("updated_retrieval", updated, asker.found, adapter))
 
 
 @dataclass(frozen=True)
 class AskedBase:
-    """How many answers the base model has given, and how long those without a passage took, in seconds."""
+    """How many answers the base model has given, and how long those took that the updated one gives too, in seconds."""
 
     base: int
     open_book: int
@@ -81,30 +81,16 @@ def run_base(config: Config, folder: RunFolder) -> AskedBase:
     Raises:
         RunFolderError: When the folder has no questions.
     """
-    exam, asker = _exam(config, folder), _Asker(config, folder)
-    counts = _ask_base(asker, exam)
-    taken = read_json(folder.answers("base").with_suffix(".seconds.json"))
-    return AskedBase(*counts, taken)
+    asker = _Asker(config, folder, exam(config, folder))
+    base, open_book, _ = _ask_base(asker)
+    taken = (folder.answers(name).with_suffix(".seconds.json") for name in ("base", "base_retrieval"))
+    return AskedBase(base, open_book, sum(read_json(path) for path in taken if path.exists()))
 
 
-@dataclass(frozen=True)
-class _Exam:
-    """The questions about the documents, and those of general knowledge."""
-
-    questions: list[Row]
-    general: list[Row]
-
-
-def _exam(config: Config, folder: RunFolder) -> _Exam:
-    probes = read_rows(folder.require(folder.dataset("probes"), f"collect DOCS --out {folder.path}"))
-    general = [_general(row) for row in read_rows(RETENTION)] if config.evaluation.retention else []
-    return _Exam([*probes, *read_rows(folder.dataset("questions"))], general)
-
-
-def _ask_base(asker: "_Asker", exam: _Exam) -> tuple[int, int]:
-    closed = asker.ask("base", asker.model, [*exam.questions, *exam.general], asker.closed)
-    book = _OpenBook(asker.folder, asker.template)
-    return closed, asker.ask("open_book", asker.model, exam.questions, book.prompt)
+def _ask_base(asker: "_Asker") -> tuple[int, int, int]:
+    closed = asker.ask("base", asker.model, asker.closed)
+    open_book = asker.ask("open_book", asker.model, asker.passages.open_book)
+    return closed, open_book, asker.ask("base_retrieval", asker.model, asker.found)
 
 
 def _check_trained_on(folder: RunFolder) -> None:
@@ -117,38 +103,41 @@ def _check_trained_on(folder: RunFolder) -> None:
         )
 
 
-def _general(row: Row) -> Row:
-    return {**row, "set": "retention", "doc_id": None, "fact": None}
-
-
 class _Asker:
     """Asks a run's base model, and what became of it.
 
     Args:
         config: Which model, and how it is asked.
         folder: Where the answers go.
+        asked: What is asked.
     """
 
-    def __init__(self, config: Config, folder: RunFolder) -> None:
-        self.config, self.folder = config, folder
+    def __init__(self, config: Config, folder: RunFolder, asked: Exam) -> None:
+        self.config, self.folder, self.exam = config, folder, asked
         self.base = resolve(config.model.name, local_files_only=config.model.local_files_only)
         self.template = ChatTemplate(load_tokenizer(self.base))
         self.chosen = precision(config.model.dtype, config.model.device)
         self.model = load_model(self.base, self.chosen, config.model.bits)
+        self.passages = Passages(folder, self.template)
 
     def closed(self, row: Row) -> Prompt:
+        """Without any passage."""
         return Prompt(row["id"], tuple(self.template.question(row["question"])))
 
-    def ask(self, name: str, model: Any, rows: list[Row], prompt: Any, adapter: str = "") -> int:
-        """Answers what is not answered yet, with this model and these prompts."""
-        prompts = [prompt(row) for row in rows]
+    def found(self, row: Row) -> Prompt:
+        """With passages that were searched for."""
+        return self.passages.retrieved(row, self.config.evaluation.passages)
+
+    def ask(self, name: str, model: Any, prompt: Callable[[Row], Prompt], adapter: str = "") -> int:
+        """Answers what is not answered yet, with this model and these prompts; returns how many answers there are."""
+        rows = {row["id"]: row for row in self.exam.of(name)}
+        prompts = {identity: prompt(row) for identity, row in rows.items()}
         path = self.folder.answers(name)
-        self._forget_others(path, prompts, adapter)
-        known = {row["id"] for row in _with_answers_of(rows, path)}
-        missing = [item for item in prompts if item.id not in known]
+        self._forget_others(path, adapter)
+        known = _kept(path, rows, prompts)
+        missing = [item for identity, item in prompts.items() if identity not in known]
         if not missing:
             return len(rows)
-        by_id = {row["id"]: row for row in rows}
         began = time.monotonic()
         settings = self.config.inference
         generator = Generator(
@@ -157,67 +146,45 @@ class _Asker:
         with journal(path) as append, progress(f"Asking ({name.replace('_', ' ')})", len(rows), "questions") as advance:
             advance(len(rows) - len(missing))
             for batch in generator.answers(missing):
-                append(_answer(by_id[identity], response) for identity, response in batch)
+                append(_answer(rows[identity], prompts[identity], response) for identity, response in batch)
                 advance(len(batch))
         # Of all of them, where an earlier attempt has given some.
         write_json(path.with_suffix(".seconds.json"), (time.monotonic() - began) * len(rows) / len(missing))
         return len(rows)
 
-    def _forget_others(self, path: Path, prompts: list[Prompt], adapter: str) -> None:
-        """Removes answers that another model gave, or to other prompts; notes whose answers stand there from now on."""
+    def _forget_others(self, path: Path, adapter: str) -> None:
+        """Removes answers that another model gave, or in another way; notes whose answers stand there from now on."""
         digest = hashlib.sha256(json.dumps([identity(self.base), adapter, asdict(self.config.inference)]).encode())
         digest.update(str(self.config.model.bits or "").encode())
-        for prompt in sorted(prompts, key=lambda prompt: prompt.id):
-            digest.update(f"{prompt.id} {prompt.ids}".encode())
         key, note = digest.hexdigest()[:16], path.with_suffix(".key.json")
-        if note.exists() and json.loads(note.read_text(encoding="utf-8")) == key:
+        if note.exists() and read_json(note) == key:
             return
         if path.exists():
-            log.info("%s was answered by another model or to other questions: asking again", path.name)
+            log.info("%s was answered by another model: asking again", path.name)
             path.unlink()
         write_json(note, key)
 
 
-def _with_answers_of(rows: list[Row], path: Path) -> list[Row]:
-    """What stands in a file of responses; where what is right has been changed since, it is changed there too."""
-    wanted = {row["id"]: row["answers"] for row in rows}
+def _kept(path: Path, rows: dict[str, Row], prompts: dict[str, Prompt]) -> set[str]:
+    """Whose answers stand in a file; those to other questions are removed, and what is right is set right."""
     found = read_journal(path)
-    current = [{**row, "answers": wanted.get(row["id"], row["answers"])} for row in found]
+    current = [
+        _answer(rows[row["id"]], prompts[row["id"]], row["response"])
+        for row in found
+        if row["id"] in rows and row.get("prompt") == _digest(prompts[row["id"]])
+    ]
     if current != found:
         write_rows(path, current)
-    return current
+    return {row["id"] for row in current}
 
 
-def _answer(row: Row, response: str) -> Row:
+def _answer(row: Row, prompt: Prompt, response: str) -> Row:
     kept = ("id", "set", "kind", "category", "doc_id", "fact", "question", "answers")
-    return {**{name: row[name] for name in kept if name in row}, "response": response}
+    return {**{name: row[name] for name in kept if name in row}, "prompt": _digest(prompt), "response": response}
 
 
-class _OpenBook:
-    """Prompts with the right passage: the one the fact came from, else the best of its document, else of all."""
-
-    def __init__(self, folder: RunFolder, template: ChatTemplate) -> None:
-        with Ledger(folder.ledger) as ledger:
-            self.documents = {document.id: document for document in ledger.documents()}
-            self.chunks = list(ledger.chunks())
-            self.chunk_of = {known.fact.id: known.fact.chunk for known in ledger.facts()}
-        self.template = template
-        self.index = {chunk.id: number for number, chunk in reversed(list(enumerate(self.chunks)))}
-        titled = [f"{self.documents[chunk.document].title} {chunk.heading_path} {chunk.text}" for chunk in self.chunks]
-        self.retriever = Retriever(titled)
-
-    def prompt(self, row: Row) -> Prompt:
-        number = self._passage(row)
-        chunk = self.chunks[number]
-        document = self.documents[chunk.document]
-        text = OPEN_BOOK[document.language].format(title=document.title, passage=chunk.text, question=row["question"])
-        return Prompt(row["id"], tuple(self.template.question(text)), group=chunk.id)
-
-    def _passage(self, row: Row) -> int:
-        if row["fact"] in self.chunk_of:
-            return self.index[self.chunk_of[row["fact"]]]
-        own = [i for i, chunk in enumerate(self.chunks) if self.documents[chunk.document].doc_id == row["doc_id"]]
-        return self.retriever.best(row["question"], own or None)
+def _digest(prompt: Prompt) -> str:
+    return hashlib.sha256(str(prompt.ids).encode()).hexdigest()[:16]
 
 
 def _hash(trained: Path) -> str:

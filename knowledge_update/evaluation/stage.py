@@ -1,21 +1,20 @@
 """The evaluating stage: answers become `evaluation.json` and `report.html`."""
 
 import time
-from collections import defaultdict
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from knowledge_update.config import Config
 from knowledge_update.errors import RunFolderError, WorkError
 from knowledge_update.evaluation import report
+from knowledge_update.evaluation.contamination import NEAR, Trained
+from knowledge_update.evaluation.exam import ANSWERS, SETS, Exam, exam, trained
+from knowledge_update.evaluation.failures import Failures, of_facts
 from knowledge_update.evaluation.judge import stage as judge
-from knowledge_update.evaluation.scoring import contains, f1
-from knowledge_update.evaluation.statistics import interval, paired_interval
+from knowledge_update.evaluation.scoring import Scorer, declines, f1
+from knowledge_update.evaluation.summary import Summary
 from knowledge_update.ledger import Ledger
 from knowledge_update.run_folder import Row, RunFolder, read_json, read_rows, write_json
-
-MODELS = ("base", "updated", "open_book")
 
 
 @dataclass(frozen=True)
@@ -29,154 +28,130 @@ def run(config: Config, folder: RunFolder) -> Evaluated:
     """Scores the answers of a run folder and writes its evaluation and report.
 
     Raises:
-        RunFolderError: When there are no answers yet.
+        RunFolderError: When there are no answers yet, two to one question, or answers to other questions.
         WorkError: When an answer is missing.
     """
     start = time.monotonic()
-    answers = {
-        name: {row["id"]: row for row in read_rows(folder.require(folder.answers(name), f"infer {folder.path}"))}
-        for name in MODELS
-    }
-    _check_questions(folder, answers["updated"])
-    scored = [_scored(row, answers) for row in answers["updated"].values()]
-    summary = _Summary(config)
-    by_set: dict[str, list[Row]] = defaultdict(list)
-    for row in scored:
-        by_set[row["set"]].append(row)
-    figures: dict[str, Any] = {"held_out": summary.of(by_set["held_out"])}
-    for name in ("human", "multi"):
-        if by_set[name]:
-            figures[name] = summary.of(by_set[name])
-    reverse = [row for row in by_set["human"] if row.get("kind") == "reversed"]
-    if reverse:
-        figures["reversed"] = summary.of(reverse)
-    if by_set["retention"]:
-        figures["retention"] = summary.retention(by_set["retention"])
-    with Ledger(folder.ledger) as ledger:
-        figures["facts"] = _facts(ledger, by_set["held_out"])
-        details = _details(ledger, scored)
-        figures["judge"] = judge.run(config, folder, ledger, scored)
+    asked = exam(config, folder)
+    rows = scored(asked, folder)
+    figures = _figures(config, folder, rows)
     figures["seconds"] = _seconds(folder, time.monotonic() - start)
     write_json(folder.evaluation, figures)
-    report.write(config, folder, figures, details)
+    report.write(config, folder, figures, rows)
     return Evaluated(figures)
 
 
-def _check_questions(folder: RunFolder, answers: dict[str, Row]) -> None:
-    """Refuses answers to the questions of a dataset that has been written anew since."""
-    paths = [path for name in ("probes", "questions") if (path := folder.dataset(name)).exists()]
-    asked = {row["id"]: (row["question"], row["answers"]) for path in paths for row in read_rows(path)}
-    answered = {row["id"]: (row["question"], row["answers"]) for row in answers.values() if row["set"] != "retention"}
-    if paths and asked != answered:
-        raise RunFolderError(
-            f"the answers in {folder.path} are to the questions of another dataset: "
-            f"run `kupdate infer {folder.path}` first"
-        )
+def page(config: Config, folder: RunFolder) -> Evaluated:
+    """Writes the report anew from the figures that are there; who adds to `evaluation.json` shows it so.
+
+    Raises:
+        RunFolderError: When there is no evaluation yet, or the answers are not those it is of.
+    """
+    figures = read_json(folder.require(folder.evaluation, f"evaluate {folder.path}"))
+    report.write(config, folder, figures, scored(exam(config, folder), folder))
+    return Evaluated(figures)
 
 
-def _scored(row: Row, answers: dict[str, dict[str, Row]]) -> Row:
-    """One question with its three answers, each with containment and token F1."""
+def scored(asked: Exam, folder: RunFolder) -> list[Row]:
+    """Every question of an exam with its scored answers, where its fact stands, and why a held-out one is wrong.
+
+    In the order of the exam, whatever the order of the answers.
+
+    Raises:
+        RunFolderError: When there are no answers yet, two to one question, or answers to other questions.
+        WorkError: When an answer is missing.
+    """
+    answers = {name: _answers(folder, name, asked.of(name)) for name in ANSWERS}
+    lessons = list(trained(folder))
+    scorer = Scorer(row["answers"] for row in (*asked.questions, *asked.general))
+    near = Trained(row["question"] for row in lessons)
+    rows = [_scored(row, answers, scorer) for row in asked.closed]
+    with Ledger(folder.ledger) as ledger:
+        failures = Failures(ledger, lessons, Scorer(row["answers"] for row in asked.questions))
+        known = {fact.fact.id: fact for fact in ledger.facts()}
+    for row in rows:
+        if row["set"] in SETS[1:] and (nearest := near.nearest(row["question"])):
+            row["near"] = nearest
+        if row["set"] == "held_out" and not row["updated"]["right"]:
+            row["reason"] = failures.reason(row)
+        if origin := known.get(row["fact"]):
+            row["origin"] = {"text": origin.fact.text, "quote": origin.fact.quote, "path": origin.path}
+    return rows
+
+
+def _answers(folder: RunFolder, name: str, wanted: list[Row]) -> dict[str, str]:
+    """The responses of a file, by question: exactly one to each that was to be asked."""
+    if not wanted:
+        return {}
+    path, questions = folder.answers(name), {row["id"]: row for row in wanted}
+    found: dict[str, str] = {}
+    for row in read_rows(folder.require(path, f"infer {folder.path}")):
+        question = questions.get(row["id"])
+        if question is None or any(question[key] != row[key] for key in ("question", "answers")):
+            raise RunFolderError(
+                f"the answers in {folder.path} are to the questions of another dataset: "
+                f"run `kupdate infer {folder.path}` first"
+            )
+        if row["id"] in found:
+            raise RunFolderError(
+                f"answers/{name}.jsonl answers question {row['id']} twice: remove one of the lines, "
+                f"or the file and run `kupdate infer {folder.path}` again"
+            )
+        found[row["id"]] = row["response"]
+    missing = next((identity for identity in questions if identity not in found), None)
+    if missing is not None:
+        raise WorkError(f"answers/{name}.jsonl lacks question {missing}: run `kupdate infer {folder.path}` again")
+    return found
+
+
+def _scored(row: Row, answers: dict[str, dict[str, str]], scorer: Scorer) -> Row:
+    """One question with its answers, each with whether it is right and token F1.
+
+    To a question that nobody can answer it is right to say so.
+    """
     found: Row = {key: row.get(key) for key in ("id", "set", "kind", "doc_id", "fact", "question", "answers")}
-    found["category"] = row.get("category")
-    for name in MODELS:
-        if name == "open_book" and row["set"] == "retention":
+    found |= {"category": row.get("category"), "origin": {}}
+    for name, responses in answers.items():
+        if row["id"] not in responses:
             continue
-        other = answers[name].get(row["id"])
-        if other is None:
-            raise WorkError(f"answers/{name}.jsonl lacks question {row['id']}: run `kupdate infer` again")
-        response = other["response"]
-        found[name] = {
-            "response": response,
-            "right": contains(response, row["answers"]),
-            "f1": f1(response, row["answers"]),
-        }
+        response = responses[row["id"]]
+        right = (
+            declines(row["question"], response)
+            if row["set"] == "unanswerable"
+            else scorer.right(row["question"], response, row["answers"])
+        )
+        found[name] = {"response": response, "right": right, "f1": f1(response, row["answers"])}
     return found
 
 
-class _Summary:
-    def __init__(self, config: Config) -> None:
-        self.draw = {"resamples": config.evaluation.resamples, "seed": config.seed}
-
-    def of(self, rows: Sequence[Row]) -> dict[str, Any]:
-        """Shares, intervals and F1 of a set of questions."""
-        right = {name: [float(row[name]["right"]) for row in rows] for name in MODELS}
-        found: dict[str, Any] = {"n": len(rows), **{name: _mean(right[name]) for name in MODELS}}
-        found["interval"] = interval(right["updated"], **self.draw)
-        found["intervals"] = {name: interval(right[name], **self.draw) for name in MODELS}
-        found["gain"] = paired_interval(right["updated"], right["base"], **self.draw)
-        found["against_open_book"] = paired_interval(right["updated"], right["open_book"], **self.draw)
-        found["f1"] = {name: _mean([row[name]["f1"] for row in rows]) for name in MODELS}
-        return found
-
-    def retention(self, rows: Sequence[Row]) -> dict[str, Any]:
-        """What the base knew, and what of it is left."""
-        base, updated = ([bool(row[name]["right"]) for row in rows] for name in ("base", "updated"))
-        kept = [float(after) for before, after in zip(base, updated, strict=True) if before]
-        return {
-            "n": len(rows), "base": _mean(base), "updated": _mean(updated), "kept": _mean(kept),
-            "interval": interval(kept, **self.draw), "lost": sum(1 for value in kept if not value),
-            "gained": sum(after and not before for before, after in zip(base, updated, strict=True)),
-            "by_category": _by(rows, "category", lambda group: {
-                "n": len(group), "base": _mean([row["base"]["right"] for row in group]),
-                "updated": _mean([row["updated"]["right"] for row in group]),
-            }),
-        }  # fmt: skip
-
-
-def _facts(ledger: Ledger, probes: Sequence[Row]) -> dict[str, Any]:
-    """Facts by whether all their probes are right."""
-    asked: dict[str, bool] = {}
-    for row in probes:
-        asked[row["fact"]] = asked.get(row["fact"], True) and row["updated"]["right"]
-    rows = [
-        {
-            "doc_id": known.doc_id,
-            "title": known.title,
-            "asked": known.fact.id in asked,
-            "learned": asked.get(known.fact.id),
-        }
-        for known in ledger.facts()
-    ]
-    total = _counted(rows)
-    del total["title"]
-    return {**total, "by_document": _by(rows, "doc_id", _counted)}
-
-
-def _counted(group: Sequence[Row]) -> dict[str, Any]:
-    return {
-        "n": len(group),
-        "asked": sum(row["asked"] for row in group),
-        "learned": sum(bool(row["learned"]) for row in group),
-        "title": group[0]["title"],
-    }
-
-
-def _details(ledger: Ledger, scored: Sequence[Row]) -> list[Row]:
-    """Every question with its answers, and the quote its fact rests on."""
-    facts = {known.fact.id: known for known in ledger.facts()}
-    found = []
-    for row in scored:
-        known = facts.get(row["fact"])
-        origin = {"text": known.fact.text, "quote": known.fact.quote, "path": known.path} if known else {}
-        found.append({**row, "origin": origin})
-    return found
+def _figures(config: Config, folder: RunFolder, rows: list[Row]) -> dict[str, Any]:
+    summary = Summary(config)
+    by_set = {name: [row for row in rows if row["set"] == name] for name in (*SETS, "unanswerable", "retention")}
+    figures: dict[str, Any] = {"held_out": summary.of(by_set["held_out"])}
+    sets = {**by_set, "reversed": [row for row in by_set["human"] if row["kind"] == "reversed"]}
+    for name in ("human", "multi", "reversed", "trained"):
+        if sets[name]:
+            figures[name] = summary.of(sets[name])
+    if searched := [row for row in rows if "base_retrieval" in row and row["set"] != "trained"]:
+        figures["retrieval"] = summary.retrieval(searched)
+    if by_set["unanswerable"]:
+        figures["unanswerable"] = summary.unanswerable(by_set["unanswerable"])
+    if by_set["retention"]:
+        figures["retention"] = summary.retention(by_set["retention"])
+    near = [row for row in rows if row.get("near")]
+    figures["contamination"] = {"least": NEAR, "n": len(near), "of": sum(len(by_set[name]) for name in SETS[1:])}
+    with Ledger(folder.ledger) as ledger:
+        figures["facts"] = of_facts(ledger, by_set["held_out"])
+        figures["judge"] = judge.run(config, folder, ledger, rows)
+    return figures
 
 
 def _seconds(folder: RunFolder, own: float) -> dict[str, float]:
     """Seconds by stage, this one's up to here, and their sum."""
     spent = read_json(folder.seconds) if folder.seconds.exists() else {}
     failed = spent.pop("failed", {})
-    stages = {name: spent.get(name, 0.0) + failed.get(name, 0.0) for name in ("collect", "train", "infer")}
+    both = {name: spent.get(name, 0.0) + failed.get(name, 0.0) for name in ("collect", "train", "infer", "ask_base")}
+    # Within a budget the base is asked before training.
+    stages = {"collect": both["collect"], "train": both["train"], "infer": both["infer"] + both["ask_base"]}
     stages["evaluate"] = round(own, 1)
     return {**stages, "total": round(sum(stages.values()), 1)}
-
-
-def _by(rows: Sequence[Row], key: str, count: Callable[[Sequence[Row]], dict[str, Any]]) -> dict[str, Any]:
-    groups: dict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        groups[str(row[key])].append(row)
-    return {name: count(group) for name, group in sorted(groups.items())}
-
-
-def _mean(values: Sequence[float]) -> float:
-    return round(sum(values) / len(values), 4) if values else 0.0

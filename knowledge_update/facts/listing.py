@@ -154,7 +154,7 @@ def states(folder: RunFolder) -> dict[str, bool]:
     asked = {row["id"]: hash(_asked(row)) for row in _rows(folder, "probes")}
     with path.open(encoding="utf-8") as file:
         for row in map(json.loads, file):
-            if row["fact"] is not None and asked.get(row["id"], hash(_asked(row))) == hash(_asked(row)):
+            if row["set"] == "held_out" and asked.get(row["id"], hash(_asked(row))) == hash(_asked(row)):
                 found[row["fact"]] = found.get(row["fact"], True) and contains(row["response"], row["answers"])
     return found
 

@@ -1,5 +1,6 @@
 """What keeps training and evaluation apart in a fact: which wordings are trained, and which is its probe."""
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -48,6 +49,17 @@ def alike(left: str, right: str) -> bool:
 def jaccard(left: frozenset[str], right: frozenset[str]) -> float:
     """Jaccard similarity of two sets of words."""
     return len(left & right) / len(left | right) if left | right else 1.0
+
+
+def telling(asked: frozenset[str], least: float) -> list[str]:
+    """Some words of a wording: two wordings of at least this Jaccard similarity share one of each other's.
+
+    Whatever order words are put in, the first few of each have one in common (prefix filtering, Chaudhuri et al. 2006;
+    exact).
+    """
+    # Long words are the rarer ones.
+    ordered = sorted(asked, key=lambda word: (-len(word), word))
+    return ordered[: len(ordered) - math.ceil(round(least * len(ordered), 6)) + 1]
 
 
 def split(fact: str, askings: Sequence[Asking], *, wordings: int, validation_share: float) -> list[QuestionRow]:

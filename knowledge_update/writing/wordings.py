@@ -3,7 +3,6 @@
 They stand in a database of their own on the disk: a million questions cost no memory.
 """
 
-import math
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -11,7 +10,7 @@ from hashlib import blake2b
 
 from knowledge_update.ledger import QuestionRow
 from knowledge_update.ledger_schema import CACHE_KB
-from knowledge_update.writing.checks import NEAR_DUPLICATE, jaccard, words
+from knowledge_update.writing.checks import NEAR_DUPLICATE, jaccard, telling, words
 from knowledge_update.writing.statements import ABOUT, CLOZE, COMPLETION
 
 _OPEN = (CLOZE, COMPLETION, ABOUT)
@@ -56,7 +55,7 @@ class Wordings:
                 continue
             asked = words(row.question)
             if row.split == "probe":
-                keys = ((_telling(row.answer, word), " ".join(asked)) for word in _prefix(asked))
+                keys = ((_telling(row.answer, word), " ".join(asked)) for word in telling(asked, NEAR_DUPLICATE))
                 self._db.executemany("INSERT INTO probe_word VALUES (?, ?)", keys)
             yield _key(asked), _hash(row.answer.lower()), row.split == "probe"
 
@@ -76,23 +75,13 @@ class Wordings:
         return ""
 
     def _is_near(self, asked: frozenset[str], answer: str) -> bool:
-        """Whether a probe with the same answer has nearly the same words.
-
-        Two sets as similar as that share a word among the first few of each, in whatever order their words are put:
-        only probes that do are looked at (prefix filtering, Chaudhuri et al. 2006; exact).
-        """
+        """Whether a probe with the same answer has nearly the same words."""
         query = "SELECT words FROM probe_word WHERE key = ?"
         return any(
             jaccard(asked, frozenset(probe.split(" "))) >= NEAR_DUPLICATE
-            for word in _prefix(asked)
+            for word in telling(asked, NEAR_DUPLICATE)
             for (probe,) in self._db.execute(query, (_telling(answer, word),))
         )
-
-
-def _prefix(asked: frozenset[str]) -> list[str]:
-    # Long words are the rarer ones.
-    ordered = sorted(asked, key=lambda word: (-len(word), word))
-    return ordered[: len(ordered) - math.ceil(round(NEAR_DUPLICATE * len(ordered), 6)) + 1]
 
 
 def _key(asked: frozenset[str]) -> int:

@@ -12,7 +12,10 @@ import pytest
 from lxml import html
 
 from knowledge_update.config import Config
-from knowledge_update.evaluation import report
+from knowledge_update.display import clean
+from knowledge_update.evaluation import formats, report
+from knowledge_update.evaluation.names import MODELS
+from knowledge_update.evaluation.terminal import terminal_tables
 from knowledge_update.run_folder import Row, RunFolder
 
 HOSTILE = (
@@ -151,7 +154,7 @@ def test_kept_share_of_nothing_is_not_claimed(figures: Row) -> None:
     figures["retention"] |= {"base": 0.0, "kept": 0.0, "interval": (0.0, 0.0)}
     assert "keeps" not in report.verdict(figures)
     assert "Knowledge kept" not in [tile.label for tile in report.tiles(figures)]
-    assert dict((title, rows) for title, _, rows in report.terminal_tables(figures))["Retention"][0][4:6] == ["–", "–"]
+    assert dict((title, rows) for title, _, rows in terminal_tables(figures))["Retention"][0][4:6] == ["–", "–"]
 
 
 def test_tiles_say_what_they_rest_on(figures: Row) -> None:
@@ -241,7 +244,7 @@ def test_hostile_texts_stay_texts(folder: RunFolder, figures: Row, text: str) ->
     for name in ("script", "img", "b"):
         assert len(html.fromstring(page).xpath(f"//{name}")) == len(html.fromstring(plain).xpath(f"//{name}"))
     row = embedded(page)["rows"][1]
-    cleaned = report.clean(text)
+    cleaned = clean(text)
     assert row["question"] == row["quote"] == row["base"][0] == row["doc"] == cleaned
     assert html.fromstring(page).xpath("//option[@value=$text]", text=cleaned)
 
@@ -263,7 +266,7 @@ def test_embedded_json_has_no_character_that_markup_or_old_scripts_read(folder: 
     page = written(folder, figures, [question(text, text) for text in HOSTILE])
     block = re.findall(r'<script type="application/json" id="rows">(.*?)</script>', page, flags=re.DOTALL)[0]
     assert not set("<>&\u2028\u2029") & set(block)
-    assert [row["question"] for row in json.loads(block)["rows"]] == [report.clean(text) for text in HOSTILE]
+    assert [row["question"] for row in json.loads(block)["rows"]] == [clean(text) for text in HOSTILE]
 
 
 def test_rows_keep_what_a_reader_needs(folder: RunFolder, figures: Row) -> None:
@@ -296,7 +299,7 @@ def test_file_name_that_is_not_unicode_is_written(folder: RunFolder, figures: Ro
 
 
 def test_terminal_tables_hold_all_figures(figures: Row) -> None:
-    tables = {title: (columns, rows) for title, columns, rows in report.terminal_tables(figures)}
+    tables = {title: (columns, rows) for title, columns, rows in terminal_tables(figures)}
     assert tables["Questions answered right"] == (
         ["questions", "n", "base", "updated", "open book", "95 % interval"],
         [
@@ -314,7 +317,7 @@ def test_terminal_tables_hold_all_figures(figures: Row) -> None:
 
 def test_terminal_tables_leave_out_what_was_not_measured(figures: Row) -> None:
     nothing = {"n": 0, "asked": 0, "learned": 0, "by_document": {}}
-    tables = report.terminal_tables({"held_out": part(0, 0, 0, 0), "facts": nothing, "seconds": {}})
+    tables = terminal_tables({"held_out": part(0, 0, 0, 0), "facts": nothing, "seconds": {}})
     assert [title for title, _, _ in tables] == ["Questions answered right", "Facts learned"]
     assert tables[0][2] == [["held-out probes", "0", "–", "–", "–", "–"]]
     assert tables[1][2] == [["facts", "0", "0", "0", "–"]]
@@ -325,7 +328,7 @@ def test_terminal_tables_leave_out_what_was_not_measured(figures: Row) -> None:
     [(0, "0 %"), (1, "100 %"), (0.8690, "87 %"), (0.9990, "99.9 %"), (0.9999, "99.9 %"), (0.003, "0.3 %")],
 )  # fmt: skip
 def test_only_all_is_a_hundred_percent_and_only_nothing_is_none(share: float, text: str) -> None:
-    assert report.percent(share) == text
+    assert formats.percent(share) == text
 
 
 @pytest.mark.parametrize(
@@ -334,9 +337,105 @@ def test_only_all_is_a_hundred_percent_and_only_nothing_is_none(share: float, te
      (3900, "1 h 05 min")],
 )  # fmt: skip
 def test_durations_read_well(seconds: float, text: str) -> None:
-    assert report.duration(seconds) == text
+    assert formats.duration(seconds) == text
 
 
 @pytest.mark.parametrize(("difference", "text"), [(0.234, "+23"), (-0.06, "−6"), (0.004, "0"), (-0.004, "0")])
 def test_points_carry_their_sign(difference: float, text: str) -> None:
-    assert report.points(difference) == text
+    assert formats.points(difference) == text
+
+
+JUDGED = {"share": 0.5, "interval": (0.4, 0.6), "bounds": (0.4, 0.7), "unparsable": 2, "unanswered": 1}
+SEARCHED = ("base_retrieval", "updated_retrieval")
+
+
+@pytest.fixture
+def fuller(figures: Row) -> Row:
+    """Figures with all that may be there."""
+    shares = {name: 0.25 for name in MODELS}
+    intervals = {name: (0.1, 0.5) for name in shares}
+    drawn = {"n": 12, **shares, "intervals": intervals, "gain": (0.1, 0.4), "mcnemar": 0.0312}
+    for name in ("held_out", "human"):
+        figures[name] |= {"retrieval": drawn, "mcnemar": {"base": 0.00004, "open_book": 0.21}}
+    figures["human"] |= {"near_trained": 40, "without_near": part(1098, 0.02, 0.61, 0.66)}
+    figures["trained"] = part(40, 0.0, 0.95, 0.6)
+    figures["contamination"] = {"least": 0.7, "n": 40, "of": 1492}
+    figures["retrieval"] = {**drawn, "n": 24}
+    figures["unanswerable"] = {
+        "n": 24, "base": 0.875, "updated": 1.0, "intervals": {"base": (0.7, 1.0), "updated": (1.0, 1.0)},
+        "gain": (0.0, 0.3), "mcnemar": 0.25,
+    }  # fmt: skip
+    figures["facts"]["missed"] = {"never_asked": 10, "another": 2, "wrong": 1}
+    figures["judge"] = {
+        "judge": "some model", "trusted": False, "failed": ["injected", "verbose"],
+        "sets": {"held_out": {"n": 336, "accuracy": {"base": JUDGED, "updated": JUDGED | {"share": None}},
+                              "win_rate": JUDGED | {"unparsable": 0, "unanswered": 0}}},
+    }  # fmt: skip
+    return figures
+
+
+def test_all_that_may_be_measured_is_shown(folder: RunFolder, fuller: Row) -> None:
+    searched = {name: answer("Search", False) for name in SEARCHED}
+    rows = [
+        question("q1", near="Who was it founded by?", **searched),
+        question("q2", reason="another", updated=answer("Cain", False)),
+        question("q3", set="unanswerable", answers=[], updated=answer("A king", False)),
+        question("q4", set="retention", base=answer("Paris", True), updated=answer("Rome", False)),
+    ]
+    page = written(folder, fuller, rows)
+    text = shown(page)
+    for told in (
+        "With passages searched for", "12 of 336", "All that were not trained", "24 of 1,492", "p = 0.03",
+        "p < 0.001", "Without what is worded nearly like training", "share 70 % of their words or more",
+        "What nobody can know", "the base answers 88 % of them", "Why the others were not",
+        "answered with what is right of another fact", "A few answers side by side", "What a judge says",
+        "Not to be trusted", "(injected, verbose)", "without 3: 40–70 %", "Trained questions", "Answers invented",
+        "with 3 passages that a search found",
+    ):  # fmt: skip
+        assert told in text, told
+    assert set(re.findall(r"var\(--([a-z-]+)\)", "".join(re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)))) == {
+        "ink", "muted", "line", "base", "updated", "open-book", "base-retrieval", "updated-retrieval"
+    }  # fmt: skip
+    tree = html.fromstring(page)
+    samples = tree.xpath("//section[@class='samples']//tbody/tr/th/small/text()")
+    assert samples == ["gained", "missed", "lost", "invented"]
+    assert tree.xpath("//select[@name='judged']/option/@value")[-2:] == ["near", "another"]
+    first, second, *_ = embedded(page)["rows"]
+    assert (first["near"], first["base_retrieval"]) == ("Who was it founded by?", ["Search", False])
+    assert second["reason"] == "another"
+
+
+def test_terminal_tables_tell_of_searches_and_inventions(fuller: Row) -> None:
+    tables = {title: rows for title, _, rows in terminal_tables(fuller)}
+    assert tables["With passages searched for"][-1] == ["all not trained", "24", *["25 %"] * 5]
+    assert tables["Answers invented"] == [["unanswerable", "24", "88 %", "100 %", "100–100 %"]]
+    assert tables["Facts not learned"][1] == ["answered with what is right of another fact", "2"]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_texts_stay_texts_in_every_section(folder: RunFolder, fuller: Row, text: str) -> None:
+    plain = written(folder, fuller, [question("q1", near="x", reason="another", updated=answer("y", False))])
+    fuller["judge"] |= {"judge": text, "failed": [text]}
+    fuller["judge"]["sets"] = {text: fuller["judge"]["sets"]["held_out"]}
+    fuller["facts"]["missed"] = {text: 3}
+    wrong = answer(text, False)
+    page = written(folder, fuller, [
+        question("q1", text, near=text, reason=text, answers=[text], base=wrong, updated=wrong, open_book=wrong)
+    ])  # fmt: skip
+    assert _elements(page) == _elements(plain)
+    if re.search("[<>]", text):
+        assert text not in page
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", page)
+    for name in ("script", "img", "b"):
+        assert len(html.fromstring(page).xpath(f"//{name}")) == len(html.fromstring(plain).xpath(f"//{name}"))
+    assert embedded(page)["rows"][0]["near"] == clean(text)
+
+
+def test_samples_are_drawn_from_each_outcome() -> None:
+    rows = [question(f"g{number}") for number in range(9)]
+    rows += [question(f"m{number}", updated=answer("no", False)) for number in range(9)]
+    rows += [question(f"t{number}", set="trained") for number in range(9)]
+    rows += [question(f"k{number}", base=answer("Abel", True)) for number in range(9)]
+    found = report.samples(rows)
+    assert [outcome for outcome, _ in found] == ["gained"] * 3 + ["missed"] * 3
+    assert found == report.samples(rows[::-1])

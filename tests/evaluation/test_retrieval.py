@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge_update.evaluation.retrieval import Retriever
+from knowledge_update.evaluation.scoring import tokens
 
 PASSAGES = [
     "Tolvick Lighthouse stands on the northern cape of Orvessay. It was built in 1874.",
@@ -58,3 +59,10 @@ def test_a_rare_word_weighs_more_than_a_common_one() -> None:
 @given(st.lists(st.text(max_size=20), min_size=1, max_size=5), st.text(max_size=20))
 def test_some_passage_is_always_found(passages: list[str], question: str) -> None:
     assert Retriever(passages).best(question) in range(len(passages))
+
+
+@given(st.lists(st.text("abc 塔", max_size=9), max_size=9), st.text("abc 塔", max_size=9), st.integers(1, 9))
+def test_the_first_few_are_the_best_of_all(passages: list[str], question: str, count: int) -> None:
+    retriever, asked = Retriever(passages), tokens(question)
+    order = sorted(range(len(passages)), key=lambda index: (-retriever._score(asked, index), index))
+    assert retriever.top(question, count) == order[:count]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge_update.evaluation.scoring import contains, f1, tokens
+from knowledge_update.evaluation.scoring import Scorer, contains, declines, f1, tokens
 
 TEXTS = st.text() | st.lists(st.sampled_from("the five 5 1,950 3.5 Lamp 灯塔 ， ５".split())).map(" ".join)
 
@@ -105,3 +105,73 @@ def test_words_stay_what_they_are(text: str) -> None:
 @given(TEXTS, TEXTS, TEXTS)
 def test_an_answer_between_other_words_is_found(before: str, answer: str, after: str) -> None:
     assert contains(f"{before} | {answer} | {after}", [answer]) == bool(tokens(answer))
+
+
+GOLD = [["1874"], ["Runa Hesk"], ["38 metres", "38"], ["blue cheese"], ["seven"], ["Corvane"], ["1911"],
+        ["Grey Wendel"], ["the dairy"], ["lightning"]]  # fmt: skip
+
+
+def everything(*, but: str = "") -> str:
+    return ", ".join(accepted[0] for accepted in GOLD if accepted[0] != but)
+
+
+@pytest.mark.parametrize(
+    ("question", "response", "answers", "right"),
+    [
+        ("When was it built?", "It was built in 1874 by Runa Hesk, an engineer from Corvane.", ["1874"], True),
+        ("Is it the bridge or the dairy?", "the bridge", ["the bridge"], True),
+        ("Is it the bridge or the dairy?", "Is it the bridge or the dairy?", ["the bridge"], False),
+        ("Is it the bridge or the dairy?", "is it bridge or dairy -- Is it the bridge or the dairy", ["dairy"], False),
+        ("Is it the bridge or the dairy?", "Is it the bridge or the dairy? The dairy.", ["the dairy"], True),
+        ("灯塔还是面包坊更老？", "灯塔还是面包坊更老？", ["灯塔"], False),
+        ("灯塔还是面包坊更老？", "灯塔。", ["灯塔"], True),
+        ("When was it built?", everything(), ["1874"], False),
+        ("Which of these?", f"{everything()}. {everything()}", ["lightning"], False),
+        ("When was it built?", "", ["1874"], False),
+        ("", "", [""], False),
+        ("", "1874", ["1874"], True),
+    ],
+)
+def test_rules_are_not_fooled(question: str, response: str, answers: list[str], right: bool) -> None:
+    assert Scorer(GOLD).right(question, response, answers) is right
+
+
+def test_what_the_question_names_is_no_guess() -> None:
+    asked = f"Which of {everything(but='1874')} is a year like 1900?"
+    assert Scorer(GOLD).right(asked, f"Of {everything(but='1874')} none is; 1874 is.", ["1874"])
+
+
+def test_in_a_large_collection_a_sentence_is_no_list() -> None:
+    """Where every word is the answer to something, saying a few of them still is an answer."""
+    many = [[str(number)] for number in range(20_000)]
+    said = " ".join(str(number) for number in range(100, 130))
+    assert Scorer(many).right("Which?", said, ["110"])
+    assert not Scorer(many).right("Which?", " ".join(str(number) for number in range(20_000)), ["110"])
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        "", " .", "I don't know.", "I don’t know that", "I do not have any information about it.", "That is not known.",
+        "I'm sorry, but I cannot say.", "It is unknown.", "There is no Drovast Bridge.", "No information is given.",
+        "I am not aware of it.", "我不知道。", "抱歉，我无法回答。", "没有相关信息", "文中未提及。", "这不清楚。",
+    ],
+)  # fmt: skip
+def test_declining(response: str) -> None:
+    assert declines("Who built it?", response)
+
+
+@pytest.mark.parametrize(
+    "response",
+    ["1874", "Runa Hesk", "It was known as the Cow.", "The knot is tied.", "not before 1874", "Nowhere", "五名学生",
+     "不多", "It has no roof."],
+)  # fmt: skip
+def test_not_declining(response: str) -> None:
+    assert not declines("Who built it?", response)
+
+
+def test_the_question_said_again_declines_nothing() -> None:
+    asked = "我一直不清楚面包坊是什么，你知道吗？"
+    assert not declines(asked, asked)
+    assert not declines(asked, "我一直不清楚面包")
+    assert declines(asked, "不清楚")

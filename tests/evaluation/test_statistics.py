@@ -1,10 +1,13 @@
 """Bootstrap intervals."""
 
+import math
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge_update.evaluation.statistics import interval, paired_interval
+from knowledge_update.evaluation.statistics import interval, mcnemar, paired_interval
 
 SHARES = st.lists(st.sampled_from([0.0, 1.0]), min_size=1, max_size=60)
 DRAW = {"resamples": 300, "seed": 0}
@@ -66,3 +69,40 @@ def test_no_questions_and_questions_that_do_not_pair() -> None:
     assert interval([1.0], **DRAW) == (1.0, 1.0)
     with pytest.raises(ValueError, match="shorter"):
         paired_interval([1.0, 0.0], [1.0], **DRAW)
+
+
+@given(SHARES, st.randoms())
+def test_the_order_of_the_questions_does_not_matter(values: list[float], chance: random.Random) -> None:
+    shuffled = list(values)
+    chance.shuffle(shuffled)
+    assert interval(shuffled, **DRAW) == interval(values, **DRAW)
+
+
+def test_many_questions_are_no_more_work() -> None:
+    low, high = interval([0.0, 1.0] * 2_000_000, resamples=2000, seed=0)
+    assert 0.499 < low < 0.5 < high < 0.501
+
+
+@pytest.mark.parametrize(
+    ("won", "lost", "chance"),
+    [(0, 0, 1.0), (1, 0, 1.0), (5, 5, 1.0), (6, 0, 2 / 64), (0, 6, 2 / 64), (8, 2, 2 * (1 + 10 + 45) / 1024),
+     (3, 4, 1.0)],
+)  # fmt: skip
+def test_the_exact_test_is_the_binomial_sum(won: int, lost: int, chance: float) -> None:
+    left = [True] * won + [False] * lost + [True, False] * 7
+    right = [False] * won + [True] * lost + [True, False] * 7
+    assert mcnemar(left, right) == pytest.approx(chance)
+
+
+def test_the_exact_test_of_thousands() -> None:
+    """The normal approximation with continuity correction: |won - lost| - 1 over the root of their sum."""
+    left, right = [True] * 5200 + [False] * 4900, [False] * 5200 + [True] * 4900
+    z = (300 - 1) / math.sqrt(10_100)
+    assert mcnemar(left, right) == pytest.approx(math.erfc(z / math.sqrt(2)), rel=0.01)
+    assert mcnemar([True] * 5000, [False] * 5000) == 0
+
+
+@given(SHARES)
+def test_a_model_against_itself_is_all_chance(values: list[float]) -> None:
+    same = [bool(value) for value in values]
+    assert mcnemar(same, same) == 1
