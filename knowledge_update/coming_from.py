@@ -68,7 +68,8 @@ SYSTEMS: dict[str, tuple[Command, ...]] = {
             "base_model local_files_only data_path per_device_train_batch_size gradient_accumulation_steps output_path"
             " output_dir use_8bit".split()
         ), "it takes a run folder"),
-        Command("python merge_lora.py", "", "merge", ("lora_model", "output_dir")),
+        Command("python merge_lora.py", "kupdate merge RUN", "merge", ("lora_model", "output_dir"),
+                "RUN may be an adapter's folder or a hub id; verified before it is called done"),
         Command("python cli_demo.py", "kupdate chat MODEL", "chat", _TALK),
         Command("python gradio_ui.py", "", "web", _TALK),
     ),
@@ -92,6 +93,8 @@ NOTES = {
     "model": "`llama-7b`, `llama-13b`, `llama-33b`, `llama-65b`, and newer ones (`knowledge_update/model_names.py`)",
     "base_model": "`decapoda-research/llama-7b-hf` is gone from the hub: `llama-7b` is a mirror of it",
     "ckpt_path": "a folder, also one under `./pretrained-models`, or a hub id; it wins over `--model`",
+    "lora_model": "a run folder, `output/checkpoint-final` (or `adapter_model` in it), any adapter's folder, a hub id",
+    "merge output_dir": "`<base>-finetune` in it; a run folder's own `merged` where it is not named",
     "use_lora": "`False` trains the model itself (`full`)",
     "use_quant": "4 bits (NF4, scales quantised too), with LoRA: quantised weights are not trained themselves",
     "use_8bit": "8 bits, with LoRA",
@@ -130,6 +133,8 @@ NOTES = {
 # Options that Typer declares, by their verbs.
 _OWN = {
     ("train", "conf_path"): "--conf-path",
+    ("merge", "lora_model"): "--lora-model",
+    ("merge", "output_dir"): "--output-dir",
     ("check", "folder"): "--loss-folder",
     ("check", "loss_folder"): "--loss-folder",
     ("check", "threshold"): "--threshold",

@@ -109,13 +109,14 @@ def load_tokenizer(folder: str) -> Any:
     return tokenizer
 
 
-def load_model(folder: str, precision: Precision, bits: int | None = None) -> Any:
+def load_model(folder: str, precision: Precision, bits: int | None = None, config: Any = None) -> Any:
     """Loads the weights of a model folder, ready for inference.
 
     Args:
         folder: As `resolve` gives it.
         precision: What is computed in, and where.
         bits: 4 or 8 where the weights of the linear maps are to be held so.
+        config: Its configuration, where the folder has none yet.
 
     Raises:
         ModelError: When the folder's weights cannot be read, or cannot be quantised here.
@@ -125,8 +126,10 @@ def load_model(folder: str, precision: Precision, bits: int | None = None) -> An
 
     transformers_logging.disable_progress_bar()
     # The fused attention kernel loses to plain matmuls on short rows on a CPU; elsewhere it wins.
-    attention = _cpu_attention(folder) if precision.device == "cpu" else "sdpa"
+    attention = _cpu_attention(folder, config) if precision.device == "cpu" else "sdpa"
     given = {"dtype": precision.dtype, "attn_implementation": attention, "use_safetensors": True}
+    if config is not None:
+        given["config"] = config
     if bits:
         # Quantised where it is to stay: it cannot be moved afterwards.
         quantiser = quantisation.settings(bits, precision.dtype)
@@ -141,13 +144,13 @@ def load_model(folder: str, precision: Precision, bits: int | None = None) -> An
     return model.eval()
 
 
-def _cpu_attention(folder: str) -> str:
+def _cpu_attention(folder: str, config: Any = None) -> str:
     """Our own for architectures whose attention is nothing but scores and a mask, else transformers' plain one."""
     from transformers import AutoConfig
 
     from knowledge_update import attention
 
-    kind = AutoConfig.from_pretrained(folder).model_type
+    kind = (config or AutoConfig.from_pretrained(folder)).model_type
     return attention.register() if kind in PLAIN_ATTENTION else "eager"
 
 

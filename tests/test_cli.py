@@ -14,7 +14,7 @@ from knowledge_update.config import Config
 from knowledge_update.run_config import to_yaml
 
 HEAVY = ("torch", "transformers", "spacy", "hydra", "matplotlib", "jieba", "peft", "sqlite3")
-VERBS = ("run", "collect", "train", "infer", "evaluate", "facts", "export", "config", "chat", "check")
+VERBS = ("run", "collect", "train", "merge", "infer", "evaluate", "facts", "export", "config", "chat", "check")
 
 Kupdate = Callable[..., tuple[int, str, str]]
 

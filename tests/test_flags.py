@@ -13,7 +13,7 @@ SAMPLES = {
     "logging_strategy": ("steps", 10), "eval_strategy": ("epoch", "epoch"), "evaluation_strategy": ("steps", "steps"),
     "eval_steps": ("4", 4), "save_strategy": ("steps", "steps"), "save_steps": ("50", 50), "save_total_limit": ("3", 3),
     "output_dir": ("output/", "output/"), "output_path": ("./输出", "./输出"), "bf16": ("True", "bfloat16"),
-    "fp16": ("false", "auto"), "load_best_model_at_end": ("True", True),
+    "fp16": ("false", "auto"), "dtype": ("float32", "float32"), "load_best_model_at_end": ("True", True),
     "data_path": ("./文档 (1)", "./文档 (1)"), "file_type": (".docx", "**/*.docx"),
     "chunk_size_by_token": ("64", 64), "qa_amount_per_fact": ("3", 3),
     "model_type": ("hf", "hf"),
