@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -11,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from knowledge_update.adapters import adapter_base, adapter_bits, load_adapter
-from knowledge_update.display import log, progress
+from knowledge_update.display import log, progress, to_file
 from knowledge_update.errors import ConfigError, ModelError, WorkError
 from knowledge_update.evaluation.answers import RETENTION
 from knowledge_update.merging import companions, shards
@@ -88,8 +89,10 @@ def merge(wanted: Merge) -> Merged:
         target = _target(wanted, name)
         target.parent.mkdir(parents=True, exist_ok=True)
         # Two at once would write into the same place.
-        with RunFolder(target.parent).alone():
-            return _Merging(wanted, folder, base, name).into(target)
+        run = RunFolder(Path(wanted.adapter).expanduser())
+        known = run if run.config.exists() else None
+        with RunFolder(target.parent).alone(), to_file(run.log) if known else nullcontext():
+            return _Merging(wanted, folder, base, name, known).into(target)
 
 
 def _target(wanted: Merge, base: str) -> Path:
@@ -114,13 +117,12 @@ class _Merging:
         adapter: The adapter's folder.
         base: The base model's.
         name: What the base is called.
+        run: The run that the adapter is of, where it came with one.
     """
 
-    def __init__(self, wanted: Merge, adapter: Path, base: Path, name: str) -> None:
-        self.wanted, self.adapter, self.base, self.name = wanted, adapter, base, name
-        run = RunFolder(Path(wanted.adapter).expanduser())
-        self.run = run if run.config.exists() else None
-        self.about = taught(self.run)
+    def __init__(self, wanted: Merge, adapter: Path, base: Path, name: str, run: RunFolder | None) -> None:
+        self.wanted, self.adapter, self.base, self.name, self.run = wanted, adapter, base, name, run
+        self.about = taught(run)
         self.hash = _digest([adapter / "adapter_config.json", adapter / "adapter_model.safetensors"])
         said = [identity(str(base)), self.hash, wanted.dtype, wanted.shard_size, wanted.prompts, self.about]
         self.key = hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
