@@ -52,8 +52,9 @@ SYSTEMS: dict[str, tuple[Command, ...]] = {
             " learning_rate use_lora deepspeed wandb_key GPUS_PER_NODE NNODES NODE_RANK MASTER_ADDR MASTER_PORT MODEL"
             " DATA DS_CONFIG_PATH WANDB_KEY".split()
         ), "or `torchrun -m knowledge_update train`; a run folder has rows too"),
-        Command("bash shells/inference.sh", "kupdate infer RUN", "infer",
-                tuple("model_name_or_path test_data_path output_path lora_weights".split()), "it takes a run folder"),
+        Command("bash shells/inference.sh", "bash shells/inference.sh", "infer",
+                ("model_name_or_path", "test_data_path", "output_path", "lora_weights", *_TALK[1:]),
+                "or `kupdate infer`; with a run folder alone, the questions are the run's own"),
         Command("bash shells/evaluate.sh, python evaluate.py", "kupdate evaluate RUN", "evaluate",
                 tuple("data_path data_name_sft data_name_base max_attempts retry_delay local_model_path".split()),
                 "containment and F1; no judge model yet"),
@@ -93,6 +94,13 @@ NOTES = {
     "model": "`llama-7b`, `llama-13b`, `llama-33b`, `llama-65b`, and newer ones (`knowledge_update/model_names.py`)",
     "base_model": "`decapoda-research/llama-7b-hf` is gone from the hub: `llama-7b` is a mirror of it",
     "ckpt_path": "a folder, also one under `./pretrained-models`, or a hub id; it wins over `--model`",
+    "infer model_name_or_path": "a run folder, an adapter's folder, a merged one, a model's, a short name, a hub id",
+    "test_data_path": "a JSON array or JSONL, of the collected form or `{question}`",
+    "infer output_path": "`{fact, question, response}`: a JSON array, JSONL where the name ends so; the same command goes on",
+    "lora_weights": "an adapter's folder, a run folder, a hub id",
+    "num_gpus": "the model is laid out over so many; where there are fewer, a line says so",
+    "input_pattern": "`chat` (the model's template) or `prompt` (plain question and answer); `chat` where it has one",
+    "load_8bit": "bitsandbytes; `--load_8bit=False` is what holds without it",
     "lora_model": "a run folder, `output/checkpoint-final` (or `adapter_model` in it), any adapter's folder, a hub id",
     "merge output_dir": "`<base>-finetune` in it; a run folder's own `merged` where it is not named",
     "use_lora": "`False` trains the model itself (`full`)",
@@ -133,6 +141,11 @@ NOTES = {
 # Options that Typer declares, by their verbs.
 _OWN = {
     ("train", "conf_path"): "--conf-path",
+    ("infer", "test_data_path"): "--test-data-path",
+    ("infer", "output_path"): "--output-path",
+    ("infer", "lora_weights"): "--lora-weights",
+    ("infer", "num_gpus"): "--num-gpus",
+    ("infer", "input_pattern"): "--input-pattern",
     ("merge", "lora_model"): "--lora-model",
     ("merge", "output_dir"): "--output-dir",
     ("check", "folder"): "--loss-folder",

@@ -107,9 +107,10 @@ FLAGS: tuple[Flag, ...] = (
     Flag("model", _TRAIN, "model.name", yields=True),
     Flag("base_model", (*_TRAIN, "merge"), "model.name"),
     Flag("ckpt_path", _TRAIN, "model.name"),
-    Flag("local_files_only", (*_MODEL, "merge"), "model.local_files_only", boolean, bare=True),
+    Flag("local_files_only", (*_MODEL, "merge", "chat"), "model.local_files_only", boolean, bare=True),
     # Quantised weights cannot be trained themselves.
     Flag("use_quant", _TRAIN, "model.bits", _switch(4, None), bare=True, implied={"adapter.name": "lora"}),
+    Flag("load_8bit", ("infer", "chat"), "model.bits", _switch(8, None), bare=True),
     Flag("use_8bit", _TRAIN, "model.bits", _switch(8, None), bare=True, implied={"adapter.name": "lora"}),
     Flag("seed", ("run", "collect", "train"), "seed", int),
     Flag("num_train_epochs", _TRAIN, "training.epochs", float),
@@ -132,8 +133,8 @@ FLAGS: tuple[Flag, ...] = (
     Flag("load_best_model_at_end", _TRAIN, "training.keep_best", boolean, bare=True),
     Flag("output_dir", ("train",), "output_dir"),
     Flag("output_path", ("train",), "output_dir"),
-    Flag("bf16", (*_MODEL, "merge"), "model.dtype", _switch("bfloat16", "auto"), bare=True),
-    Flag("fp16", (*_MODEL, "merge"), "model.dtype", _switch("float16", "auto"), bare=True),
+    Flag("bf16", (*_MODEL, "merge", "chat"), "model.dtype", _switch("bfloat16", "auto"), bare=True),
+    Flag("fp16", (*_MODEL, "merge", "chat"), "model.dtype", _switch("float16", "auto"), bare=True),
     Flag("dtype", ("merge",), "model.dtype"),
     Flag("learning_rate", _TRAIN, "optimizer.learning_rate", float),
     Flag("optimizer", _TRAIN, "optimizer.name", _OPTIMIZER),
@@ -178,7 +179,7 @@ FLAGS: tuple[Flag, ...] = (
     Flag("dataloader_num_workers", ("train",), "rows.num_workers", int),
     Flag("dataloader_prefetch_factor", ("train",), "rows.prefetch_factor", int),
     Flag("project", _TRAIN, "tracker.project"),
-    Flag("use_cpu", _TRAIN, "model.device", _switch("cpu", "auto"), bare=True),
+    Flag("use_cpu", (*_TRAIN, "infer", "chat"), "model.device", _switch("cpu", "auto"), bare=True),
     Flag("max_new_tokens", ("run", "infer"), "inference.max_new_tokens", int),
 )
 

@@ -14,14 +14,6 @@ _TOKENIZER = (
 )  # fmt: skip
 
 
-def tokenizer_folder(base: Path, adapter: Path) -> Path:
-    """Whose tokenizer it is: that which the adapter was trained with, else the base's."""
-    own = (adapter / "tokenizer_config.json").exists() and any(
-        (adapter / name).exists() for name in ("tokenizer.json", "tokenizer.model")
-    )
-    return adapter if own else base
-
-
 def write_tokenizer(source: Path, folder: Path) -> ChatTemplate:
     """Copies a tokenizer as it is, and adds the chat template where it has none of its own.
 

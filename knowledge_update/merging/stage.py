@@ -11,13 +11,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from knowledge_update.adapter_files import adapter, tokenizer_folder
 from knowledge_update.adapters import adapter_base, adapter_bits, load_adapter
 from knowledge_update.display import log, progress, to_file
 from knowledge_update.errors import ConfigError, ModelError, WorkError
 from knowledge_update.evaluation.answers import RETENTION
 from knowledge_update.merging import companions, shards
 from knowledge_update.merging.card import card, taught
-from knowledge_update.merging.sources import adapter
 from knowledge_update.merging.verification import Answers, Comparison, answers, compare
 from knowledge_update.merging.weights import MergedWeights
 from knowledge_update.models import identity, load_model, precision, resolve
@@ -41,7 +41,7 @@ class Merge:
     """What is wanted.
 
     Args:
-        adapter: A run folder, an adapter's, or a hub id; see `sources.adapter`.
+        adapter: A run folder, an adapter's, or a hub id; see `adapter_files.adapter`.
         output_dir: Where `<base>-finetune` goes; of a run folder, its `merged` where none is named.
         base: The base model, where it is not to be looked for under the name that the adapter has for it.
         dtype: What the weights are kept in: `float32`, `bfloat16`, `float16`; as the base has them where none is named.
@@ -137,7 +137,7 @@ class _Merging:
         self._check_room(target.parent, shards.size(tensors))
         with whole_folder(target) as folder:
             self._write(weights, tensors, folder)
-            template = companions.write_tokenizer(companions.tokenizer_folder(self.base, self.adapter), folder)
+            template = companions.write_tokenizer(tokenizer_folder(self.base, self.adapter), folder)
             companions.write_generation(self.base, folder, template)
             settings = companions.configuration(self.base, self.wanted.dtype, untied=weights.untied)
             verified = self._verified(weights, settings, folder, template) if self.wanted.prompts else {}

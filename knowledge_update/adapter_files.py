@@ -70,6 +70,14 @@ def find(name: str, *, local_files_only: bool = False, allow_pickle: bool = Fals
     return _fetched(name, local_files_only=local_files_only, allow_pickle=allow_pickle)
 
 
+def tokenizer_folder(base: Path, adapter: Path) -> Path:
+    """Whose tokenizer it is: that which the adapter was trained with, else the base's."""
+    own = (adapter / "tokenizer_config.json").exists() and any(
+        (adapter / name).exists() for name in ("tokenizer.json", "tokenizer.model")
+    )
+    return adapter if own else base
+
+
 def _fetched(name: str, *, local_files_only: bool, allow_pickle: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
