@@ -269,13 +269,29 @@ def merge(
 
 @app.command()
 def chat(
-    model: Annotated[Path, typer.Argument(help="A run folder, an adapter folder, or a model.")],
+    context: typer.Context,
+    model: Annotated[str | None, typer.Argument(help="A run folder, an adapter's, or any model.")] = None,
+    settings: Overrides = None,
+    model_path: Annotated[str | None, typer.Option(help="The same as naming it first.")] = None,
+    lora_weights: Annotated[str | None, typer.Option(help="An adapter for the model.")] = None,
+    num_gpus: Annotated[int | None, typer.Option(min=1, help="GPUs that the model is laid out over.")] = None,
+    input_pattern: Annotated[str | None, typer.Option(help="chat or prompt: how the model is asked.")] = None,
+    system: Annotated[str, typer.Option(help="What the model is told before all else.")] = "",
     stream: Annotated[bool, typer.Option(help="Show the answer as it is written.")] = True,
-) -> None:
-    """Talk to a model in the terminal."""
+) -> int:
+    """Talk to a model in the terminal; lines that are piped in are answered one by one."""
+    if model and "=" in model and not Path(model).exists():
+        settings, model = [model, *(settings or [])], None
+    if model and model_path and model != model_path:
+        raise UserError(f"two models were named: {model} and --model_path {model_path}; give one of them")
+    config, named = _of_model(context, model or model_path, ["inference.max_new_tokens=256", *(settings or [])])
+    from knowledge_update.chat.session import Sampling, Session
     from knowledge_update.chat.terminal import talk
+    from knowledge_update.ready_model import ready
 
-    talk(str(model), stream=stream)
+    loaded = ready(config.model, named=named, adapter=lora_weights, pattern=input_pattern, gpus=num_gpus)
+    session = Session(loaded, Sampling(max_new_tokens=config.inference.max_new_tokens, seed=config.seed), system)
+    return talk(session, str(model or model_path or lora_weights or config.model.name), stream=stream)
 
 
 @app.callback(invoke_without_command=True)

@@ -180,7 +180,7 @@ FLAGS: tuple[Flag, ...] = (
     Flag("dataloader_prefetch_factor", ("train",), "rows.prefetch_factor", int),
     Flag("project", _TRAIN, "tracker.project"),
     Flag("use_cpu", (*_TRAIN, "infer", "chat"), "model.device", _switch("cpu", "auto"), bare=True),
-    Flag("max_new_tokens", ("run", "infer"), "inference.max_new_tokens", int),
+    Flag("max_new_tokens", ("run", "infer", "chat"), "inference.max_new_tokens", int),
 )
 
 

@@ -6,6 +6,8 @@ import shutil
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from importlib.resources import as_file
+from importlib.resources import files as resources
 from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +17,6 @@ from knowledge_update.adapter_files import adapter, tokenizer_folder
 from knowledge_update.adapters import adapter_base, adapter_bits, load_adapter
 from knowledge_update.display import log, progress, to_file
 from knowledge_update.errors import ConfigError, ModelError, WorkError
-from knowledge_update.evaluation.answers import RETENTION
 from knowledge_update.merging import companions, shards
 from knowledge_update.merging.card import card, taught
 from knowledge_update.merging.verification import Answers, Comparison, answers, compare
@@ -272,7 +273,8 @@ class _Merging:
 
 def questions(run: RunFolder | None, count: int) -> list[str]:
     """What a merged model is asked: a run's questions about its documents by turns with general ones."""
-    general = [row["question"] for row in read_rows(RETENTION)]
+    with as_file(resources("knowledge_update.evaluation") / "data" / "retention.jsonl") as path:
+        general = [row["question"] for row in read_rows(path)]
     files = [run.dataset(name) for name in ("probes", "questions")] if run else []
     taught = [row["question"] for file in files if file.exists() for row in read_rows(file)]
     mixed = [text for pair in zip_longest(taught, general) for text in pair if text is not None]
