@@ -27,7 +27,7 @@ def run_of(tiny_model: str, shared_docs: Path, tmp_path_factory: pytest.TempPath
     folder = tmp_path_factory.mktemp("runs") / "run (1)"
     words = [f"model={tiny_model}", "training.epochs=1", "evaluation.retention=false", "model.dtype=float32"]
     for verb in (["collect", str(shared_docs), *words, "--out", str(folder)], ["train", str(folder)]):
-        subprocess.run([sys.executable, "-m", "knowledge_update", *verb], env=environment(), check=True, timeout=300,
+        subprocess.run([sys.executable, "-m", "knowledge_update", *verb], env=environment(), check=True, timeout=600,
                        stdout=subprocess.DEVNULL)  # fmt: skip
     return folder
 
@@ -49,7 +49,7 @@ class Pty:
         os.close(slave)
         self.seen = ""
 
-    def until(self, text: str, seconds: float = 90) -> list[str]:
+    def until(self, text: str, seconds: float = 600) -> list[str]:
         """Reads until this is there; returns what came, piece by piece."""
         pieces, came, end = [], "", time.monotonic() + seconds
         while text not in came:
@@ -70,7 +70,7 @@ class Pty:
         os.write(self.master, text.encode())
 
     def ended(self) -> int:
-        return self.process.wait(timeout=300)
+        return self.process.wait(timeout=600)
 
     def close(self) -> None:
         if self.process.poll() is None:
@@ -184,7 +184,7 @@ def test_it_ends_when_it_is_told_to(chat: Callable[..., Pty], endless: Path, how
 
 def piped(lines: str | bytes, *words: str | Path, cwd: Path) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        [sys.executable, "-m", "knowledge_update", "chat", *map(str, words)], cwd=cwd, env=environment(), timeout=300,
+        [sys.executable, "-m", "knowledge_update", "chat", *map(str, words)], cwd=cwd, env=environment(), timeout=600,
         input=lines.encode() if isinstance(lines, str) else lines, capture_output=True, check=False,
     )  # fmt: skip
 
