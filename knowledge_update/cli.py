@@ -110,9 +110,63 @@ def _output(config: Any) -> Any:
 
 
 @app.command()
-def infer(context: typer.Context, folder: Run, settings: Overrides = None) -> None:
-    """Answers of the base model, the updated model, and the base with the right passage."""
-    _stage(context, "infer", folder, settings)
+def infer(
+    context: typer.Context,
+    folder: Annotated[Path | None, typer.Argument(help="A run folder; with --test_data_path, any model.")] = None,
+    settings: Overrides = None,
+    test_data_path: Annotated[Path | None, typer.Option(help="A file of questions of your own: JSON or JSONL.")] = None,
+    output_path: Annotated[Path | None, typer.Option(help="Where the answers to it go: .json or .jsonl.")] = None,
+    lora_weights: Annotated[str | None, typer.Option(help="An adapter for the model.")] = None,
+    num_gpus: Annotated[int | None, typer.Option(min=1, help="GPUs that the model is laid out over.")] = None,
+    input_pattern: Annotated[str | None, typer.Option(help="chat or prompt: how the model is asked.")] = None,
+) -> None:
+    """Answers to a run's questions (base, updated, base with the passage), or of any model to a file of yours."""
+    if folder and "=" in str(folder) and not folder.exists():
+        settings, folder = [str(folder), *(settings or [])], None
+    given = {
+        "output_path": output_path, "lora_weights": lora_weights, "num_gpus": num_gpus, "input_pattern": input_pattern,
+    }  # fmt: skip
+    if test_data_path is None:
+        for name, value in given.items():
+            if value is not None:
+                raise UserError(f"--{name} is for a question file of your own: name it with --test_data_path")
+        if folder is None:
+            raise UserError("nothing to ask was named: kupdate infer RUN, or --test_data_path FILE --output_path FILE")
+        _stage(context, "infer", folder, settings)
+        return
+    if output_path is None:
+        raise UserError("--output_path: name the file that the answers go to, as answers.json")
+    _ask_file(context, folder, settings, test_data_path.expanduser(), output_path.expanduser(), given)
+
+
+def _ask_file(
+    context: typer.Context, named: Path | None, settings: list[str] | None, asked: Path, output: Path,
+    given: dict[str, Any],
+) -> None:  # fmt: skip
+    from knowledge_update import answer_files, display
+    from knowledge_update.ready_model import ready
+
+    config, own = _of_model(context, str(named) if named else None, ["inference.max_new_tokens=256", *(settings or [])])
+    answer_files.check(output, asked)
+    questions = answer_files.questions(asked)
+    model = ready(
+        config.model, named=own, adapter=given["lora_weights"], pattern=given["input_pattern"], gpus=given["num_gpus"]
+    )
+    count = answer_files.answer(model, questions, output, config.inference)
+    display.console.print(f"{count} answers in {output}", markup=False)
+
+
+def _of_model(context: typer.Context, named: str | None, settings: list[str]) -> tuple[Any, bool]:
+    """The configuration with the model that was named, and whether one was."""
+    from knowledge_update.composition import load, set_by
+
+    values = dict(context.obj or {})
+    told = "model.name" in values or any("model.name" in set_by(word) for word in settings if "=" in word)
+    if named and told:
+        raise UserError(f"two models were named: {named}, and one by an option or a key; give one of them")
+    if named:
+        values["model.name"] = named
+    return load(settings, values), bool(named) or told
 
 
 @app.command()
@@ -221,14 +275,61 @@ def config(context: typer.Context, settings: Overrides = None, conf: Conf = None
 
 
 @app.command()
-def chat(
-    model: Annotated[Path, typer.Argument(help="A run folder, an adapter folder, or a model.")],
-    stream: Annotated[bool, typer.Option(help="Show the answer as it is written.")] = True,
+def merge(
+    context: typer.Context,
+    adapter: Annotated[str | None, typer.Argument(help="A run folder, an adapter's folder, or a hub id.")] = None,
+    lora_model: Annotated[str | None, typer.Option(help="The same as naming it first.")] = None,
+    output_dir: Annotated[str | None, typer.Option(help="Where <base>-finetune goes; RUN/merged for a run.")] = None,
+    max_shard_size: Annotated[str, typer.Option(help="Of a file at most: 5GB, 500MB.")] = "5GB",
+    prompts: Annotated[int, typer.Option(min=0, help="Questions that verify the merge; 0 for none.")] = 200,
+    allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help="Read an adapter_model.bin too.")] = False,
 ) -> None:
-    """Talk to a model in the terminal."""
-    from knowledge_update.chat.terminal import talk
+    """Adapter and base to a model that stands alone, verified."""
+    from knowledge_update import display
+    from knowledge_update.composition import load
+    from knowledge_update.merging.stage import Merge
+    from knowledge_update.merging.stage import merge as done
 
-    talk(str(model), stream=stream)
+    if adapter and lora_model and adapter != lora_model:
+        raise UserError(f"two adapters were named: {adapter} and --lora_model {lora_model}; give one of them")
+    if not (adapter or lora_model):
+        raise UserError(
+            "no adapter was named: kupdate merge RUN, or kupdate merge --lora_model=DIR --output_dir=models/"
+        )
+    model = load((), context.obj).model
+    base = model.name if "model.name" in (context.obj or {}) else None
+    merged = done(Merge(
+        str(adapter or lora_model), output_dir, base, None if model.dtype == "auto" else model.dtype, max_shard_size,
+        prompts, allow_pickle, model.local_files_only,
+    ))  # fmt: skip
+    display.console.print(f"model: {merged.folder}", markup=False)
+
+
+@app.command()
+def chat(
+    context: typer.Context,
+    model: Annotated[str | None, typer.Argument(help="A run folder, an adapter's, or any model.")] = None,
+    settings: Overrides = None,
+    model_path: Annotated[str | None, typer.Option(help="The same as naming it first.")] = None,
+    lora_weights: Annotated[str | None, typer.Option(help="An adapter for the model.")] = None,
+    num_gpus: Annotated[int | None, typer.Option(min=1, help="GPUs that the model is laid out over.")] = None,
+    input_pattern: Annotated[str | None, typer.Option(help="chat or prompt: how the model is asked.")] = None,
+    system: Annotated[str, typer.Option(help="What the model is told before all else.")] = "",
+    stream: Annotated[bool, typer.Option(help="Show the answer as it is written.")] = True,
+) -> int:
+    """Talk to a model in the terminal; lines that are piped in are answered one by one."""
+    if model and "=" in model and not Path(model).exists():
+        settings, model = [model, *(settings or [])], None
+    if model and model_path and model != model_path:
+        raise UserError(f"two models were named: {model} and --model_path {model_path}; give one of them")
+    config, named = _of_model(context, model or model_path, ["inference.max_new_tokens=256", *(settings or [])])
+    from knowledge_update.chat.session import Sampling, Session
+    from knowledge_update.chat.terminal import talk
+    from knowledge_update.ready_model import ready
+
+    loaded = ready(config.model, named=named, adapter=lora_weights, pattern=input_pattern, gpus=num_gpus)
+    session = Session(loaded, Sampling(max_new_tokens=config.inference.max_new_tokens, seed=config.seed), system)
+    return talk(session, str(model or model_path or lora_weights or config.model.name), stream=stream)
 
 
 @app.callback(invoke_without_command=True)

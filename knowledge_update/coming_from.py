@@ -53,8 +53,9 @@ SYSTEMS: dict[str, tuple[Command, ...]] = {
             " learning_rate use_lora deepspeed wandb_key GPUS_PER_NODE NNODES NODE_RANK MASTER_ADDR MASTER_PORT MODEL"
             " DATA DS_CONFIG_PATH WANDB_KEY".split()
         ), "or `torchrun -m knowledge_update train`; a run folder has rows too"),
-        Command("bash shells/inference.sh", "kupdate infer RUN", "infer",
-                tuple("model_name_or_path test_data_path output_path lora_weights".split()), "it takes a run folder"),
+        Command("bash shells/inference.sh", "bash shells/inference.sh", "infer",
+                ("model_name_or_path", "test_data_path", "output_path", "lora_weights", *_TALK[1:]),
+                "or `kupdate infer`; with a run folder alone, the questions are the run's own"),
         Command("bash shells/evaluate.sh", "bash shells/evaluate.sh", "evaluate", _EVALUATE,
                 "from any folder; options are passed on"),
         Command("python evaluate.py", "kupdate evaluate --data_path DIR", "evaluate", _EVALUATE,
@@ -70,8 +71,9 @@ SYSTEMS: dict[str, tuple[Command, ...]] = {
             "base_model local_files_only data_path per_device_train_batch_size gradient_accumulation_steps output_path"
             " output_dir use_8bit".split()
         ), "it takes a run folder"),
-        Command("python merge_lora.py", "", "merge", ("lora_model", "output_dir")),
-        Command("python cli_demo.py", "kupdate chat MODEL", "chat", _TALK),
+        Command("python merge_lora.py", "kupdate merge RUN", "merge", ("lora_model", "output_dir"),
+                "RUN may be an adapter's folder or a hub id; verified before it is called done"),
+        Command("python cli_demo.py", "kupdate chat MODEL", "chat", _TALK, "answers are streamed; `--no-stream`"),
         Command("python gradio_ui.py", "", "web", _TALK),
     ),
     "PandaLLM": (
@@ -94,6 +96,16 @@ NOTES = {
     "model": "`llama-7b`, `llama-13b`, `llama-33b`, `llama-65b`, and newer ones (`knowledge_update/model_names.py`)",
     "base_model": "`decapoda-research/llama-7b-hf` is gone from the hub: `llama-7b` is a mirror of it",
     "ckpt_path": "a folder, also one under `./pretrained-models`, or a hub id; it wins over `--model`",
+    "infer model_name_or_path": "a run folder, an adapter's folder, a merged one, a model's, a short name, a hub id",
+    "test_data_path": "a JSON array or JSONL, of the collected form or `{question}`",
+    "infer output_path": "`{fact, question, response}`: a JSON array, or JSONL by its name; the same command goes on",
+    "lora_weights": "an adapter's folder, a run folder, a hub id",
+    "model_path": "a run folder, an adapter's folder, a merged one, a model's, a short name, a hub id",
+    "num_gpus": "the model is laid out over so many; where there are fewer, a line says so",
+    "input_pattern": "`chat` (the model's template) or `prompt` (plain question and answer); `chat` where it has one",
+    "load_8bit": "bitsandbytes; `--load_8bit=False` is what holds without it",
+    "lora_model": "a run folder, `output/checkpoint-final` (or `adapter_model` in it), any adapter's folder, a hub id",
+    "merge output_dir": "`<base>-finetune` in it; a run folder's own `merged` where it is not named",
     "use_lora": "`False` trains the model itself (`full`)",
     "use_quant": "4 bits (NF4, scales quantised too), with LoRA: quantised weights are not trained themselves",
     "use_8bit": "8 bits, with LoRA",
@@ -138,6 +150,14 @@ NOTES = {
 # Options that Typer declares, by their verbs.
 _OWN = {
     ("train", "conf_path"): "--conf-path",
+    ("infer", "test_data_path"): "--test-data-path",
+    ("infer", "output_path"): "--output-path",
+    ("infer", "lora_weights"): "--lora-weights",
+    ("infer", "num_gpus"): "--num-gpus",
+    ("infer", "input_pattern"): "--input-pattern",
+    **{("chat", name): f"--{name.replace('_', '-')}" for name in _TALK[:3]},
+    ("merge", "lora_model"): "--lora-model",
+    ("merge", "output_dir"): "--output-dir",
     ("check", "folder"): "--loss-folder",
     ("check", "loss_folder"): "--loss-folder",
     ("check", "threshold"): "--threshold",

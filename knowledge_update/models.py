@@ -109,13 +109,17 @@ def load_tokenizer(folder: str) -> Any:
     return tokenizer
 
 
-def load_model(folder: str, precision: Precision, bits: int | None = None) -> Any:
+def load_model(
+    folder: str, precision: Precision, bits: int | None = None, config: Any = None, gpus: int | None = None
+) -> Any:
     """Loads the weights of a model folder, ready for inference.
 
     Args:
         folder: As `resolve` gives it.
         precision: What is computed in, and where.
         bits: 4 or 8 where the weights of the linear maps are to be held so.
+        config: Its configuration, where the folder has none yet.
+        gpus: Over how many GPUs its layers are laid out, from the first; one where nothing is said.
 
     Raises:
         ModelError: When the folder's weights cannot be read, or cannot be quantised here.
@@ -125,29 +129,57 @@ def load_model(folder: str, precision: Precision, bits: int | None = None) -> An
 
     transformers_logging.disable_progress_bar()
     # The fused attention kernel loses to plain matmuls on short rows on a CPU; elsewhere it wins.
-    attention = _cpu_attention(folder) if precision.device == "cpu" else "sdpa"
+    attention = _cpu_attention(folder, config) if precision.device == "cpu" else "sdpa"
     given = {"dtype": precision.dtype, "attn_implementation": attention, "use_safetensors": True}
+    if config is not None:
+        given["config"] = config
     if bits:
         # Quantised where it is to stay: it cannot be moved afterwards.
         quantiser = quantisation.settings(bits, precision.dtype)
         given |= {"quantization_config": quantiser, "device_map": {"": precision.device}}
+    if gpus and gpus > 1:
+        # (Written as transformers documents it; unrun on GPUs so far.)
+        given |= {"device_map": "auto", "max_memory": _rooms(gpus)}
     try:
         model = AutoModelForCausalLM.from_pretrained(folder, **given)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"cannot load the model in {folder}: {first_line(error)}") from error
-    if not bits:
-        return model.to(precision.device).eval()
-    quantisation.settle(model, precision.device)
+    if bits:
+        quantisation.settle(model, precision.device)
+    elif "device_map" not in given:
+        model = model.to(precision.device)
     return model.eval()
 
 
-def _cpu_attention(folder: str) -> str:
+def gpus_of(wanted: int | None, device: str) -> int | None:
+    """How many GPUs a model is laid out over: as many as are wanted and there.
+
+    Args:
+        wanted: How many were asked for.
+        device: What is computed on.
+    """
+    import torch
+
+    there = torch.cuda.device_count() if device == "cuda" else 0
+    if wanted and wanted > there:
+        log.info("%d GPUs were asked for: computing on %s", wanted, f"the {there} there are" if there else "the CPU")
+    return min(wanted, there) if wanted else None
+
+
+def _rooms(gpus: int) -> dict[int, int]:
+    """The free memory of each GPU, less a tenth for what is computed there."""
+    import torch
+
+    return {number: int(torch.cuda.mem_get_info(number)[0] * 0.9) for number in range(gpus)}
+
+
+def _cpu_attention(folder: str, config: Any = None) -> str:
     """Our own for architectures whose attention is nothing but scores and a mask, else transformers' plain one."""
     from transformers import AutoConfig
 
     from knowledge_update import attention
 
-    kind = AutoConfig.from_pretrained(folder).model_type
+    kind = (config or AutoConfig.from_pretrained(folder)).model_type
     return attention.register() if kind in PLAIN_ATTENTION else "eager"
 
 

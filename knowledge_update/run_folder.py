@@ -259,9 +259,11 @@ def whole_folder(path: Path) -> Iterator[Path]:
         partial.rename(path)
         shutil.rmtree(replaced, ignore_errors=True)
     except (OSError, SafetensorError) as error:
-        shutil.rmtree(partial, ignore_errors=True)
         reason = getattr(error, "strerror", None) or error
         raise WorkError(f"cannot write {path}: {reason}; free some space and run the same again") from error
+    finally:
+        # Whatever went wrong, Ctrl-C too: what it holds may be large.
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextmanager

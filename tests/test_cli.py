@@ -14,7 +14,9 @@ from knowledge_update.config import Config
 from knowledge_update.run_config import to_yaml
 
 HEAVY = ("torch", "transformers", "spacy", "hydra", "matplotlib", "jieba", "peft", "sqlite3")
-VERBS = ("run", "collect", "train", "infer", "evaluate", "report", "facts", "export", "config", "chat", "check")
+VERBS = (
+    "run", "collect", "train", "merge", "infer", "evaluate", "report", "facts", "export", "config", "chat", "check",
+)  # fmt: skip
 
 Kupdate = Callable[..., tuple[int, str, str]]
 

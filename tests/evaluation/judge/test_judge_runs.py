@@ -10,7 +10,7 @@ from chat_server import Server
 from judged_models import always, honest
 from lxml import html
 
-from knowledge_update.evaluation.stage import MODELS
+from knowledge_update.evaluation.summary import MODELS
 from knowledge_update.run_folder import Row, RunFolder, read_rows, write_rows
 
 SAID = {"base": "I do not know.", "updated": None, "open_book": "It is in the text."}
@@ -19,7 +19,8 @@ SAID = {"base": "I do not know.", "updated": None, "open_book": "It is in the te
 @pytest.fixture
 def answered(kupdate: Any, docs: Path, tiny_model: str, tmp_path: Path) -> RunFolder:
     """A run folder whose updated model knows everything, and no other anything."""
-    assert kupdate("collect", docs, f"model={tiny_model}", "--out", "out")[0] == 0
+    few = ("evaluation.trained=0", "evaluation.unanswerable=0", "evaluation.retrieval=0", "evaluation.retention=false")
+    assert kupdate("collect", docs, f"model={tiny_model}", *few, "--out", "out")[0] == 0
     folder = RunFolder(tmp_path / "out")
     probes = read_rows(folder.dataset("probes"))
     for name in MODELS:
