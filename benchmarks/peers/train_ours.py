@@ -35,7 +35,7 @@ def leave_out(names: list[str]) -> None:
                 workers.MOST = 1
             case "layers":
                 layers.fuse = lambda model: 0
-            case "head":
+            case "head" if "labels" not in names:
                 objective._log_probabilities = _labelled
             case "lora":
                 lora.fuse = lambda model: 0
@@ -43,6 +43,8 @@ def leave_out(names: list[str]) -> None:
                 layout._alike = lambda one, other: 0
             case "labels":
                 objective._log_probabilities = _everywhere
+            case "head":
+                pass
             case _:
                 raise SystemExit(f"--without {name}: there is no such part")
 
