@@ -3,9 +3,9 @@
     python benchmarks/using.py [--quick] [--json FILE]
 
 `merge.memory_ratio` is the peak of a whole merging process, Python and its libraries included, to the size of the
-base's weights; the other figures of `merge` are the verification's, in fp32 before the cast. `chat.first_token_ratio` and
-`chat.rate_ratio` are ours to those of `generate` on the same model with the same ids: medians of rounds by turns. What
-is not measured is null: the web and vLLM, so far.
+base's weights; the other figures of `merge` are the verification's, in fp32 before the cast. `chat.first_token_ratio`
+and `chat.rate_ratio` are ours to those of `generate` on the same model with the same ids: medians of rounds by turns.
+What is not measured is null: the web and vLLM, so far.
 """
 
 import argparse
