@@ -42,7 +42,7 @@ def main() -> None:
     pace.start(model, whole, ("transformers", "peft"))
     folder = RunFolder(Path(tempfile.mkdtemp()))
     replay = encoder.encode_all(replayed(model, template, config, folder, {"en"}))
-    trunk = trunk_of(model, methods.untrained_layers(model, config.adapter), [*questions, *replay], encoder.prefix)
+    trunk = trunk_of(model, methods.untrained_layers(model, config.adapter), (questions, replay), encoder.prefix)
     replay = with_opinions(model, replay, encoder.prefix, settings.replay_pull, trunk)
     streams = Streams(
         Weighed(questions, settings.balance), [], Weighed(replay, settings.balance, settings.replay_weight)
