@@ -111,8 +111,8 @@ def _pack(rows: Sequence[Encoded], prefix: Sequence[int], dtype: torch.dtype, hi
         targets.append(row.opinion.ids if row.opinion else hard)
         weights.append(probabilities * row.weight)
         rest.append((1 - probabilities.sum(1)).clamp(min=0) * row.weight)
-        anchored.extend(own if row.opinion else ())
-    opinions = [(row.opinion, row.weight) for row in rows if row.opinion]
+        anchored.extend(own if row.opinion and len(row.opinion.states) else ())
+    opinions = [(row.opinion, row.weight) for row in rows if row.opinion and len(row.opinion.states)]
     anchors = [opinion.states for opinion, _ in opinions]
     pulls = [torch.full((len(opinion.states),), opinion.pull * weight) for opinion, weight in opinions]
     return Pack(
