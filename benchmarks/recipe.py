@@ -1,6 +1,6 @@
 r"""What to train on, and how: our training, others' recipes on the same rows, and every lever of ours, one row each.
 
-    python benchmarks/recipe.py --quick --json figures.json      60 invented facts, three arms, one seed
+    python benchmarks/recipe.py --quick --json figures.json      36 invented facts, three arms, one seed
     python benchmarks/recipe.py --json figures.json [--data DIR] [--arms ours,baselines] [--corpora invented]
 
 A corpus is collected once by the writer `rules`, and the untouched model asked once, without passages and with the
@@ -60,7 +60,7 @@ GROUPS = {
     "described": ["seed_recipe@5", "seed_recipe@10", "seed_recipe@20"],
     "levers": [*LEVERS],
 }
-FACTS, QUICK_FACTS = 240, 60
+FACTS, QUICK_FACTS = 240, 36
 # So that three arms train and are asked within a quarter of an hour.
 QUICK_SETTINGS = ("training.budget=170s",)
 Row = dict[str, Any]
@@ -184,11 +184,11 @@ def courses(given: argparse.Namespace) -> list[Course]:
 def parser() -> argparse.ArgumentParser:
     """The options."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--quick", action="store_true", help="60 invented facts, ours and two others, one seed")
+    made.add_argument("--quick", action="store_true", help="36 invented facts, ours and two others, one seed")
     made.add_argument("--json", type=Path, help="write the figures here, after every arm")
     made.add_argument("--data", type=Path, help="a folder of other corpora")
     made.add_argument("--passages", type=int, help="of those corpora only so many documents")
-    made.add_argument("--facts", type=int, help="invented facts, 240 if not given, 60 with --quick")
+    made.add_argument("--facts", type=int, help="invented facts, 240 if not given, 36 with --quick")
     made.add_argument("--corpora", help="some of them, by name and with commas between")
     made.add_argument("--seeds", type=int, help="3 if not given, 1 with --quick")
     made.add_argument("--arms", help=f"names with commas between, or {', '.join(GROUPS)}")

@@ -71,7 +71,11 @@ def _mean(values: Iterable[float]) -> float | None:
 
 
 def _interval(values: dict[str, float]) -> tuple[float, float] | None:
-    return interval(list(values.values()), resamples=RESAMPLES, seed=0) if values else None
+    if not values:
+        return None
+    low, high = interval(list(values.values()), resamples=RESAMPLES, seed=0)
+    # No negative zeros, which a table would show.
+    return low + 0.0, high + 0.0
 
 
 def table(arms: dict[str, Row]) -> str:
