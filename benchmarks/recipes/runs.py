@@ -9,7 +9,9 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import knowledge_update
 from knowledge_update import pipeline, run_config
 from knowledge_update.composition import load
 from knowledge_update.config import Config
+from knowledge_update.display import to_terminal
 from knowledge_update.evaluation.exam import exam, trained
 from knowledge_update.evaluation.stage import scored
 from knowledge_update.run_folder import RunFolder, digest, read_json, write_json, write_rows
@@ -64,31 +67,39 @@ class Course:
 
     def prepare(self) -> Row:
         """Collects, and asks the base without and with the right passage; returns the seconds of both."""
-        config, folder = self.config(), self.collected
-        self._forget_old(config, folder)
-        self.place.mkdir(parents=True, exist_ok=True)
+        config, folder, note = self.config(), self.collected, self.place / "collected.json"
+        known = read_json(note) if note.exists() else {}
+        if known.get("key") != (key := self._key(config)):
+            self.place.mkdir(parents=True, exist_ok=True)
+            self._collect(config, folder)
+            staged(pipeline.ask_base, config, folder)
+            seconds = {name: spent for name, spent in read_json(folder.seconds).items() if name != "failed"}
+            known = {"key": key, "seconds": seconds}
+            write_json(note, known)
+        found: Row = known["seconds"]
+        return found
+
+    def _key(self, config: Config) -> str:
+        """Of all that decides what is collected, and what the base is asked."""
+        files = [self.corpus.documents, *sorted(self.corpus.documents.glob("**/*"))]
+        parts = [digest(file) for file in files if file.is_file()]
+        parts += map(digest, _sources("writing", "documents", "evaluation"))
+        asked = (config.reader, config.writer, config.model, config.inference, config.evaluation)
+        return _hash([*parts, repr(asked), self.corpus.questions])
+
+    def _collect(self, config: Config, folder: RunFolder) -> None:
+        """Collects from the beginning; answers that are there tell themselves what they are to."""
+        for file in folder.path.glob("ledger.sqlite*"):
+            file.unlink()
+        shutil.rmtree(folder.path / "dataset", ignore_errors=True)
         if self.corpus.questions:
             write_rows(self.place / "questions.jsonl", chosen(self.corpus.questions, ()))
-        _stage(pipeline.collect, config, folder)
+        staged(pipeline.collect, config, folder)
         if any("group" in row for row in self.corpus.questions):
             # Which of them are asked depends on what is trained: that is known now.
             asked = chosen(self.corpus.questions, (row["question"] for row in trained(folder)))
             write_rows(self.place / "questions.jsonl", asked)
-            _stage(pipeline.collect, config, folder)
-        _stage(pipeline.ask_base, config, folder)
-        return {name: seconds for name, seconds in read_json(folder.seconds).items() if name != "failed"}
-
-    def _forget_old(self, config: Config, folder: RunFolder) -> None:
-        """Removes what was collected of other documents or by another writer; answers tell what they are to."""
-        files = [self.corpus.documents, *sorted(self.corpus.documents.glob("**/*"))]
-        parts = [digest(file) for file in files if file.is_file()]
-        parts += [repr((config.reader, config.writer, config.model)), *map(digest, _sources("writing", "documents"))]
-        key, note = _hash(parts), self.place / "collected.json"
-        if not note.exists() or read_json(note) != key:
-            for file in folder.path.glob("ledger.sqlite*"):
-                file.unlink()
-            shutil.rmtree(folder.path / "dataset", ignore_errors=True)
-        write_json(note, key)
+            staged(pipeline.collect, config, folder)
 
     def run(
         self, name: str, config: Config, settings: object, rows: list[Row] | None, train: Callable[[RunFolder], Row]
@@ -116,7 +127,7 @@ class Course:
             known = {"key": key, **train(folder), "load": [round(before, 1), round(os.getloadavg()[0], 1)]}
             write_json(note, known)
         if not figures.exists():
-            _stage(pipeline.infer, config, folder)
+            staged(pipeline.infer, config, folder)
             known["asked_seconds"] = read_json(folder.seconds)["infer"]
             write_json(figures, {**known, "answers": _answers(config, folder)})
             # What is left to see are answers, losses and what was printed.
@@ -127,7 +138,7 @@ class Course:
 
 def ours(config: Config, folder: RunFolder) -> Row:
     """Trains an arm of ours; returns its seconds, of the whole stage, with its steps, rows and passes."""
-    _stage(pipeline.train, config, folder)
+    staged(pipeline.train, config, folder)
     result = read_json(folder.training_arguments)["result"]
     with folder.dataset("train").open(encoding="utf-8") as lines:
         texts = ["text" in json.loads(line) for line in lines]
@@ -144,11 +155,13 @@ def depends_on(config: Config) -> Row:
     return {name: value for name, value in asdict(config).items() if name not in _APART}
 
 
-def _stage(stage: Callable[[Config, RunFolder], Any], config: Config, folder: RunFolder) -> None:
+def staged(stage: Callable[[Config, RunFolder], Any], config: Config, folder: RunFolder) -> None:
+    """Runs a stage in a process of its own: every arm begins alike, and none keeps memory from the next."""
     if folder.config.exists():
         # The arm says what it is; that its copy was made by another is known.
         run_config.write(config, folder)
-    pipeline.run_stage(stage, config, folder)
+    with ProcessPoolExecutor(1, get_context("spawn"), to_terminal) as pool:
+        pool.submit(pipeline.run_stage, stage, config, folder).result()
 
 
 def _answers(config: Config, folder: RunFolder) -> list[Row]:
@@ -166,7 +179,7 @@ def _answers(config: Config, folder: RunFolder) -> list[Row]:
 
 def _sources(*parts: str) -> list[Path]:
     root = Path(knowledge_update.__file__).parent
-    return sorted(file for part in parts for file in (root / part).glob("**/*.py"))
+    return sorted(file for part in parts for end in ("py", "jsonl") for file in (root / part).glob(f"**/*.{end}"))
 
 
 def _hash(value: object) -> str:

@@ -5,13 +5,11 @@ import importlib
 import json
 import sys
 from collections.abc import Iterator
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from knowledge_update import pipeline
 from knowledge_update.composition import load
 from knowledge_update.errors import KnowledgeUpdateError
 from knowledge_update.run_folder import RunFolder, read_json, read_rows
@@ -166,15 +164,15 @@ def test_finished_arms_are_read_and_others_go_on(
     """Ours, a lever and the described recipe, really trained on a tiny model; TRL's environment was not named."""
     bench = recipe.Bench(course, None)
     arms = ["seed_recipe@1", "targets_qv", "trl_default", "ours"]
-    infer = pipeline.infer
+    runs = importlib.import_module("recipes.runs")
+    staged = runs.staged
 
-    @wraps(infer)
-    def failing(config: Any, folder: Any) -> Any:
-        if folder.path.name == "targets_qv-0":
+    def failing(stage: Any, config: Any, folder: Any) -> None:
+        if (stage.__name__, folder.path.name) == ("infer", "targets_qv-0"):
             raise KnowledgeUpdateError("the light went out")
-        return infer(config, folder)
+        staged(stage, config, folder)
 
-    monkeypatch.setattr(pipeline, "infer", failing)
+    monkeypatch.setattr(runs, "staged", failing)
     *_, found = recipe.measured(bench, arms, 1)
     assert [*found] == ["base", "ours", "seed_recipe@1", "targets_qv", "trl_default"]
     assert "--peers DIR" in found["trl_default"]["error"]
@@ -193,15 +191,15 @@ def test_finished_arms_are_read_and_others_go_on(
         raise AssertionError("trained again")
 
     # What was trained is asked; what was asked is read.
-    monkeypatch.setattr(pipeline, "infer", infer)
-    monkeypatch.setattr(pipeline, "train", never)
+    monkeypatch.setattr(runs, "staged", staged)
+    monkeypatch.setattr(recipe, "ours", never)
     monkeypatch.setattr(recipe.baselines, "train", never)
     *_, again = recipe.measured(bench, arms, 1)
     assert again["ours"] == ours
     assert "error" not in again["targets_qv"]
     # As many steps as ours made.
     assert again["targets_qv"]["steps"] == ours["steps"]
-    # Other settings are another training.
+    # Other settings are another training; what was collected and asked before stays.
     other_course = recipe.Course(course.corpus, course.place, (*course.settings, "optimizer.learning_rate=0.5"))
     with pytest.raises(AssertionError, match="trained again"):
         next(recipe.measured(recipe.Bench(other_course, None), [], 1))
