@@ -52,8 +52,9 @@ def ahead(ours: Sequence[Row], other: Sequence[Row]) -> Row:
         both = [identity for identity in left if identity in right]
         if both:
             pair = [left[identity] for identity in both], [right[identity] for identity in both]
-            spread = paired_interval(*pair, resamples=RESAMPLES, seed=0)
-            found[name] = {"by": round(fmean(pair[0]) - fmean(pair[1]), 4), "interval": spread}
+            low, high = paired_interval(*pair, resamples=RESAMPLES, seed=0)
+            # No negative zeros, which a table would show.
+            found[name] = {"by": round(fmean(pair[0]) - fmean(pair[1]), 4), "interval": (low + 0.0, high + 0.0)}
     return found
 
 
@@ -74,7 +75,6 @@ def _interval(values: dict[str, float]) -> tuple[float, float] | None:
     if not values:
         return None
     low, high = interval(list(values.values()), resamples=RESAMPLES, seed=0)
-    # No negative zeros, which a table would show.
     return low + 0.0, high + 0.0
 
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import knowledge_update
-from knowledge_update import pipeline, run_config
+from knowledge_update import pipeline, processes, run_config
 from knowledge_update.composition import load
 from knowledge_update.config import Config
 from knowledge_update.display import to_terminal
@@ -160,8 +161,14 @@ def staged(stage: Callable[[Config, RunFolder], Any], config: Config, folder: Ru
     if folder.config.exists():
         # The arm says what it is; that its copy was made by another is known.
         run_config.write(config, folder)
-    with ProcessPoolExecutor(1, get_context("spawn"), to_terminal) as pool:
+    with ProcessPoolExecutor(1, get_context("spawn"), _begin) as pool:
         pool.submit(pipeline.run_stage, stage, config, folder).result()
+
+
+def _begin() -> None:
+    """A stage's process ends when the benchmark is killed: it would take the machine from what is measured next."""
+    threading.Thread(target=processes._watch, args=(os.getppid(),), daemon=True).start()
+    to_terminal()
 
 
 def _answers(config: Config, folder: RunFolder) -> list[Row]:
