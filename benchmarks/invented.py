@@ -1,5 +1,7 @@
 """Invented facts, each asked in three wordings of which one is never trained: what a training has taught is counted.
 
+And in a fourth, the other way round: of the value, for the thing it belongs to.
+
 Nothing here is in any model, so that what is answered was learned. Which of a fact's three wordings is held out is
 drawn fact by fact: every form of question is trained on other facts, and what is measured is the fact, not the form.
 A trained answer is a sentence; of the held-out question the answer is the bare value, which is looked for in what the
@@ -36,20 +38,23 @@ class Fact:
         statement: The fact as a sentence that stands alone.
         trained: Questions with their answers as sentences, in two wordings.
         held_out: A third wording and the bare value that answers it.
+        backward: What asks for the thing by its value, and the thing's name.
     """
 
     id: str
     statement: str
     trained: list[Pair]
     held_out: Pair
+    backward: Pair
 
 
 @dataclass(frozen=True)
 class _Relation:
-    """What is said of a kind of thing, `{s}` by its name and `{v}`, and three ways to ask for `{v}`."""
+    """What is said of a kind of thing, `{s}` by its name and `{v}`, three ways to ask for `{v}` and one for `{s}`."""
 
     statement: str
     askings: tuple[str, str, str]
+    backward: str
     value: Value
 
 
@@ -69,50 +74,50 @@ _RELATIONS = (
     _Relation("The {s} Observatory was founded by {v}.", (
         "Who founded the {s} Observatory?", "By whom was the {s} Observatory founded?",
         "Name the founder of the {s} Observatory.",
-    ), _person),
+    ), "Which observatory has {v} as its founder?", _person),
     _Relation("The opera {s} was composed by {v}.", (
         "Who composed the opera {s}?", "Whose work is the opera {s}?", "Name the composer of the opera {s}.",
-    ), _person),
+    ), "Which opera is the work of {v}?", _person),
     _Relation("The {s} expedition was led by {v}.", (
         "Who led the {s} expedition?", "Under whose command was the {s} expedition?",
         "Name the leader of the {s} expedition.",
-    ), _person),
+    ), "Which expedition had {v} as its leader?", _person),
     _Relation("The comet {s} was discovered by {v}.", (
         "Who discovered the comet {s}?", "By whom was the comet {s} first seen?",
         "Which person is the discoverer of the comet {s}?",
-    ), _person),
+    ), "Of which comet is {v} the discoverer?", _person),
     _Relation("The {s} Bridge was opened in {v}.", (
         "When was the {s} Bridge opened?", "In which year did the {s} Bridge open?",
         "What is the opening year of the {s} Bridge?",
-    ), _number(1501, 1999)),
+    ), "Which bridge has been open since {v}?", _number(1501, 1999)),
     _Relation("The {s} Treaty was signed in {v}.", (
         "When was the {s} Treaty signed?", "In which year was the {s} Treaty agreed?",
         "What year does the {s} Treaty bear?",
-    ), _number(1501, 1999)),
+    ), "Which treaty bears the year {v}?", _number(1501, 1999)),
     _Relation("The {s} lighthouse has {v} steps.", (
         "How many steps does the {s} lighthouse have?", "What is the number of steps in the {s} lighthouse?",
         "Climbing the {s} lighthouse, how many steps are there?",
-    ), _number(101, 989)),
+    ), "In which lighthouse are there {v} steps?", _number(101, 989)),
     _Relation("The {s} Library holds {v} maps.", (
         "How many maps does the {s} Library hold?", "What is the number of maps in the {s} Library?",
         "Of how many maps is the collection of the {s} Library?",
-    ), _number(1011, 9899)),
+    ), "In which library are there {v} maps?", _number(1011, 9899)),
     _Relation("Mount {s} is {v} metres high.", (
         "How high is Mount {s}?", "What is the height of Mount {s} in metres?",
         "How many metres does Mount {s} rise?",
-    ), _number(1011, 6989)),
+    ), "Which mountain rises {v} metres?", _number(1011, 6989)),
     _Relation("The river {s} flows into Lake {v}.", (
         "Into which lake does the river {s} flow?", "Where does the river {s} end?",
         "Name the lake that the river {s} feeds.",
-    ), _name),
+    ), "Which river feeds Lake {v}?", _name),
     _Relation("The {s} cheese comes from the village of {v}.", (
         "Which village does the {s} cheese come from?", "Where is the {s} cheese made?",
         "Name the home village of the {s} cheese.",
-    ), _name),
+    ), "Which cheese is made in the village of {v}?", _name),
     _Relation("The ship {s} was built in the yards of {v}.", (
         "Where was the ship {s} built?", "In which yards was the ship {s} built?",
         "Which town's yards built the ship {s}?",
-    ), _name),
+    ), "Which ship comes from the yards of {v}?", _name),
 )  # fmt: skip
 
 
@@ -129,7 +134,8 @@ def _fact(number: int, draw: random.Random, names: set[str]) -> Fact:
     names.add(subject)
     statement = relation.statement.format(s=subject, v=value)
     held_out, *trained = draw.sample([asking.format(s=subject) for asking in relation.askings], 3)
-    return Fact(f"f{number:04d}", statement, [(asking, statement) for asking in trained], (held_out, value))
+    backward = (relation.backward.format(v=value), subject)
+    return Fact(f"f{number:04d}", statement, [(asking, statement) for asking in trained], (held_out, value), backward)
 
 
 def _endless(draw: random.Random) -> Iterator[str]:

@@ -22,7 +22,8 @@ LONG_TOKENS = 512
 class Settings:
     """What all arms have in common beside the rows: the model, the adapter, the optimizer, rows a step.
 
-    `schedule` by the name that transformers has for it; `steps` are more than a measurement of speed takes.
+    `schedule` by the name that transformers has for it; `steps` are more than a measurement of speed takes. `targets`
+    are names of maps, or PEFT's name for all of them.
     """
 
     model: str
@@ -39,6 +40,7 @@ class Settings:
     schedule: str = "constant"
     steps: int = 100_000
     shuffled: bool = False
+    targets: str | tuple[str, ...] = "all-linear"
 
 
 def write(path: Path, kind: str, count: int, rows_per_step: int, dtype: str) -> str:
