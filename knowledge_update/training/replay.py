@@ -4,6 +4,8 @@ What is learned is not the answer alone but the model's whole opinion: at each t
 with their probabilities (distillation on itself, arXiv 1503.02531), and at every token what its last layer puts out.
 """
 
+import hashlib
+import json
 from collections.abc import Sequence, Set
 from contextlib import nullcontext
 from dataclasses import replace
@@ -14,9 +16,11 @@ import torch
 from torch import Tensor
 
 from knowledge_update.config import Config
-from knowledge_update.display import progress
+from knowledge_update.display import log, progress
+from knowledge_update.errors import WorkError
 from knowledge_update.inference import Generator, question_prompts
-from knowledge_update.run_folder import Row, RunFolder, journal, read_journal, read_rows
+from knowledge_update.models import cache_folder, identity
+from knowledge_update.run_folder import Row, RunFolder, journal, read_journal, read_rows, write_rows
 from knowledge_update.templates import ChatTemplate
 from knowledge_update.training.objective import Hidden, grouped, logits_of, packs, states_of
 from knowledge_update.training.rows import IGNORED, Encoded, Opinion
@@ -30,23 +34,59 @@ CANDIDATES = 32
 def replayed(model: Any, template: ChatTemplate, config: Config, folder: RunFolder, languages: Set[str]) -> list[Row]:
     """Rows of general prompts in the languages that are taught, answered by the untouched model.
 
-    Answers are kept in the run folder; an earlier attempt's are used again.
+    Answers are kept in the run folder, and for later runs in the user's cache: they are the model's alone.
     """
     if config.training.replay_share == 0:
         return []
-    prompts = [row for row in read_rows(PROMPTS) if row["lang"] in languages]
-    known = {row["id"] for row in read_journal(folder.replay)}
-    missing = {row["id"]: row["prompt"] for row in prompts if row["id"] not in known}
+    prompts = {row["id"]: row["prompt"] for row in read_rows(PROMPTS) if row["lang"] in languages}
+    cached = _cached(model, template, config)
+    known = _known(folder.replay, prompts) | _known(cached, prompts)
+    missing = {name: prompt for name, prompt in prompts.items() if name not in known}
     if missing:
-        length = config.training.replay_tokens
-        generator = Generator(model, template, batch_rows=config.inference.batch_rows, max_new_tokens=length)
-        with journal(folder.replay) as append, progress("Asking for replay", len(missing), "prompts") as advance:
-            for batch in generator.answers(question_prompts(template, list(missing.items()))):
-                append({"id": name, "prompt": missing[name], "answer": answer} for name, answer in batch)
-                advance(len(batch))
-    wanted = {row["id"] for row in prompts}
-    answers = sorted(read_journal(folder.replay), key=lambda row: row["id"])
-    return [_row(row) for row in answers if row["id"] in wanted and row["answer"]]
+        known |= _asked(model, template, config, folder.replay, missing)
+    rows = [{"id": name, "prompt": prompts[name], "answer": known[name]} for name in sorted(prompts)]
+    if len(_known(folder.replay, prompts)) < len(prompts):
+        write_rows(folder.replay, rows)
+    _keep(cached, prompts, rows)
+    return [_row(row) for row in rows if row["answer"]]
+
+
+def _asked(model: Any, template: ChatTemplate, config: Config, path: Path, missing: dict[str, str]) -> dict[str, str]:
+    """What the model answers, journalled as it does."""
+    known: dict[str, str] = {}
+    length = config.training.replay_tokens
+    generator = Generator(model, template, batch_rows=config.inference.batch_rows, max_new_tokens=length)
+    with journal(path) as append, progress("Asking for replay", len(missing), "prompts") as advance:
+        for batch in generator.answers(question_prompts(template, list(missing.items()))):
+            append({"id": name, "prompt": missing[name], "answer": answer} for name, answer in batch)
+            known |= dict(batch)
+            advance(len(batch))
+    return known
+
+
+def _keep(cached: Path, prompts: dict[str, str], rows: list[Row]) -> None:
+    """Puts the answers into the cache, where it does not have them all."""
+    if len(_known(cached, prompts)) == len(prompts):
+        return
+    try:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        write_rows(cached, rows)
+    except (OSError, WorkError) as error:
+        log.info("the answers for replay are kept for this run alone: %s", error)
+
+
+def _known(path: Path, prompts: dict[str, str]) -> dict[str, str]:
+    """The answers of a journal to prompts that are still the same."""
+    rows = read_journal(path)
+    return {row["id"]: row["answer"] for row in rows if row["prompt"] == prompts.get(row["id"])}
+
+
+def _cached(model: Any, template: ChatTemplate, config: Config) -> Path:
+    """Where the user's cache keeps what this model answers; what it depends on is in the name."""
+    base = identity(model.config._name_or_path)
+    settings = [base, str(model.dtype), config.model.bits, config.training.replay_tokens, template.question("")]
+    name = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
+    return cache_folder() / "replay" / f"{name}.jsonl"
 
 
 def _row(row: Row) -> Row:
