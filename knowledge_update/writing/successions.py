@@ -61,7 +61,8 @@ class Succession:
     Args:
         old: What is so no longer.
         new: What is so now.
-        since: The date from which the old one did not hold, as `documents.dates` writes it; empty where nothing tells.
+        until: The date until which the old one held, as `documents.dates` writes it; empty where nothing tells.
+        since: The date from which the new one holds, the same.
         latest: Whether no other fact came between the two.
         question: A question that is trained about the new one and was asked about the old one; empty where none is.
         former: What the old one answers to it, or in what its sentence differs; empty where that is no short value.
@@ -70,6 +71,7 @@ class Succession:
 
     old: KnownFact
     new: KnownFact
+    until: str
     since: str
     latest: bool
     question: str
@@ -107,9 +109,9 @@ def _in_line(
     """What one fact superseded, the oldest first: each held until the next one came."""
     ordered = sorted(olds, key=lambda old: _age(ledger, old[0].fact.chunk))
     dates = [_age(ledger, known.fact.chunk)[1] for known in (*(old[0] for old in ordered), new)]
-    for number, ((old, former, present), (date, after)) in enumerate(zip(ordered, pairwise(dates), strict=True)):
-        since = after if after and (not date or later(after, date)) else ""
-        yield Succession(old, new, since, number == len(ordered) - 1, question, former, present)
+    ends = [after if after and (not date or later(after, date)) else "" for date, after in pairwise(dates)]
+    for number, ((old, former, present), until) in enumerate(zip(ordered, ends, strict=True)):
+        yield Succession(old, new, until, ends[-1], number == len(ends) - 1, question, former, present)
 
 
 def _age(ledger: Ledger, chunk: str) -> tuple[int, str, int]:
@@ -177,8 +179,10 @@ def _templates(each: Succession) -> tuple[tuple[str, tuple[str, str], tuple[str,
     told, was, still = _VALUES[language] if each.former else _SENTENCES[language]
     if each.former and not each.question:
         was = _SENTENCES[language][1]
-    date = spelled(each.since, language)
-    until, since = (text.format(date=date) for text in (_DATED if date else _UNDATED)[language])
+    until, since = (
+        (dated if date else undated).format(date=spelled(date, language))
+        for date, dated, undated in zip((each.until, each.since), _DATED[language], _UNDATED[language], strict=True)
+    )
     words = {"until": until, "since": since, "old": each.old.fact.text, "new": each.new.fact.text}
     return (told, was, still), {
         **words, "former": each.former, "present": each.present, "question": each.question,
