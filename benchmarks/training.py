@@ -15,7 +15,8 @@ peak_share      4 · parameters of the layers' linear maps · tokens computed (t
 memory_above_model   the highest resident memory while training less that before it, GiB, of the short rows; ..._long
                 of the long ones
 loss_gap        the largest difference between our losses and those of a plain loop on the same batches
-ablation        the same rows with one part of our loop more in every line (`train_ours.py --without`)
+ablation        the same rows with one part of our loop more in every line, each in turns with the line before it
+                (`train_ours.py --without`)
 time_to_knowledge    seconds of training to the highest share of held-out questions that both reach
                 (`teaching/knowledge.py`)
 
@@ -38,6 +39,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -104,7 +106,7 @@ def speed(kind: str, arms: list[Arm], turns: int, folder: Path, dtype: str) -> I
         figures: Row = {"rows": expected[usual], "tokens_a_row": length, "rows_a_step": each, "arms": {}}
         for arm, path in chosen:
             amount = sizes[path] * (length if kind == "long" else 1)
-            figures["arms"][arm.name] = _told(found[arm.name], amount, found["ours"])
+            figures["arms"][arm.name] = _told(found[arm.name], amount)
         figures["matmul_gflops"] = round(median(peaks), 1)
         ours = found["ours"].turns
         if ours:
@@ -119,7 +121,7 @@ def _matmul_gflops(dtype: str) -> float:
     return 2 * 2048**3 / median(matmul_seconds(2048, precision(dtype, "cpu").dtype)) / 1e9
 
 
-def _told(measured: Measured, amount: float, ours: Measured) -> Row:
+def _told(measured: Measured, amount: float) -> Row:
     """An arm's figures, or its error."""
     if measured.error or not measured.turns:
         return {"error": measured.error or "not run yet"}
@@ -168,8 +170,9 @@ def measured(given: argparse.Namespace, folder: Path) -> Iterator[Row]:
             found |= {"loss_gap": gap.get("gap"), "loss_gap_detail": gap}
             yield found
     if "ablation" in parts:
-        found["ablation"] = ablation(folder, dtype)
-        yield found
+        for table in ablation(folder, dtype):
+            found["ablation"] = table
+            yield found
     if "knowledge" in parts:
         pair = [
             Arm("ours", OURS, "teach_ours.py", steps=10),
@@ -180,24 +183,34 @@ def measured(given: argparse.Namespace, folder: Path) -> Iterator[Row]:
             yield found
 
 
-def ablation(folder: Path, dtype: str) -> Row:
-    """What each part of our loop brings, one more in every line: rows a second, memory, and the loss's difference."""
+def ablation(folder: Path, dtype: str) -> Iterator[Row]:
+    """What each part of our loop brings, one more in every line: rows a second, memory, and the loss's difference.
+
+    A line is measured in turns with the one before it alone: all of them together would not fit into the memory.
+    """
     path = folder / "ablation.json"
     expected = rows.write(path, "short", 15 * SHORT_STEP, SHORT_STEP, dtype)
-    arms = [Arm("plain loop, padded", OURS, "train_reference.py", turns=2)]
+    arms = [Arm("plain loop, padded", OURS, "train_reference.py")]
     for at, name in enumerate(["packed rows", *PARTS.values()]):
         left = ",".join([*PARTS][at:])
         arms.append(Arm(name, OURS, "train_ours.py", ("--without", left) if left else ()))
-    *_, found = interleaved([(arm, path) for arm in arms], {path: expected}, 3)
-    plain = found[arms[0].name].losses
-    table = {}
-    for arm in arms:
-        measured = found[arm.name]
-        table[arm.name] = _told(measured, SHORT_STEP, measured)
-        if not measured.error:
-            gap = max(abs(a - b) for a, b in zip(measured.losses, plain, strict=False))
-            table[arm.name] |= {"loss_difference": gap}
-    return table
+    table: Row = {}
+    for before, arm in pairwise(arms):
+        *_, found = interleaved([(before, path), (arm, path)], {path: expected}, 3)
+        table[arm.name] = _beside(found[arm.name], found[before.name])
+        yield table
+
+
+def _beside(measured: Measured, before: Measured) -> Row:
+    """An arm's figures beside those of another that took turns with it."""
+    told = [_told(one, SHORT_STEP) for one in (measured, before)]
+    if "error" in told[0] or "error" in told[1]:
+        return {name: one for name, one in zip(("own", "before"), told, strict=True) if "error" in one}
+    gained = median(a / b for a, b in zip(measured.rates(SHORT_STEP), before.rates(SHORT_STEP), strict=True))
+    gap = max(abs(a - b) for a, b in zip(measured.losses, before.losses, strict=True))
+    figures = {name: told[0][name] for name in ("rate", "turns", "memory")}
+    return figures | {"before": told[1]["rate"], "times": round(gained, 3), "memory_before": told[1]["memory"],
+                      "loss_difference": gap}  # fmt: skip
 
 
 def _summary(kind: str, detail: Row) -> Row:

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from knowledge_update import pipeline
-from knowledge_update.chat.session import open_session
+from knowledge_update.chat.session import Sampling, Session
 from knowledge_update.composition import load
-from knowledge_update.config import Config
+from knowledge_update.config import Config, ModelConfig
 from knowledge_update.errors import ModelError
 from knowledge_update.quantisation import quantised
+from knowledge_update.ready_model import ready
 from knowledge_update.run_folder import RunFolder, read_json, read_rows
 from knowledge_update.training import checkpoints, recorder
 
@@ -72,9 +73,8 @@ def test_a_method_goes_the_whole_road(words: list[str], files: set[str], bits: i
     # What is talked to is what was trained, from the run folder and from the folder that holds it alone.
     said = []
     for place in (folder.path, folder.adapter):
-        session = open_session(str(place))
-        assert quantised(session.model) == bits
-        session.max_new_tokens = 5
+        session = Session(ready(ModelConfig(name=str(place)), named=True), Sampling(max_new_tokens=5))
+        assert quantised(session.ready.model) == bits
         said.append("".join(session.answer("Who built the lighthouse?")))
     assert said[0] == said[1]
     # Done work is not done twice.
