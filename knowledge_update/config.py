@@ -222,10 +222,10 @@ class InferenceConfig:
 class EvaluationConfig:
     """What is measured: resamples of the bootstrap, whether general knowledge is asked, and how much of the rest.
 
-    `trained`, `unanswerable` and `retrieval` are how many questions are drawn: 0 for none, null for all. Of `retrieval`
-    it is how many of each set that was not trained, since reading takes its time; `passages` is how many are searched
-    for and put before each. `data_path` is a folder of answers without a run, `data_name_sft` and `data_name_base` the
-    files of the two models.
+    `trained`, `unanswerable`, `retrieval` and `updates` are how many questions are drawn: 0 for none, null for all. Of
+    `retrieval` it is how many of each set that was not trained, since reading takes its time; `passages` is how many
+    are searched for and put before each. `data_path` is a folder of answers without a run, `data_name_sft` and
+    `data_name_base` the files of the two models.
     """
 
     resamples: int = 2000
@@ -233,6 +233,8 @@ class EvaluationConfig:
     trained: int | None = 40
     unanswerable: int | None = 24
     retrieval: int | None = 12
+    # Of the facts that newer documents superseded, and of those that none says any more, each.
+    updates: int | None = 40
     passages: int = 3
     data_path: str | None = None
     data_name_sft: str | None = None
@@ -241,7 +243,7 @@ class EvaluationConfig:
     def __post_init__(self) -> None:
         for name in ("resamples", "passages"):
             check(getattr(self, name) >= 1, f"evaluation.{name}", getattr(self, name), "at least 1")
-        for name in ("trained", "unanswerable", "retrieval"):
+        for name in ("trained", "unanswerable", "retrieval", "updates"):
             known = getattr(self, name) is None or getattr(self, name) >= 0
             check(known, f"evaluation.{name}", getattr(self, name), "a number of questions, 0 for none, null for all")
 

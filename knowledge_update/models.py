@@ -161,6 +161,20 @@ def load_model(
     return model.eval()
 
 
+def configuration(folder: str) -> Any:
+    """What a model folder says of its model's shape.
+
+    Raises:
+        ModelError: When it cannot be read.
+    """
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(folder)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"cannot read the configuration of the model in {folder}: {first_line(error)}") from error
+
+
 def gpus_of(wanted: int | None, device: str) -> int | None:
     """How many GPUs a model is laid out over: as many as are wanted and there.
 
@@ -185,11 +199,9 @@ def _rooms(gpus: int) -> dict[int, int]:
 
 def _cpu_attention(folder: str, config: Any = None) -> str:
     """Our own for architectures whose attention is nothing but scores and a mask, else transformers' plain one."""
-    from transformers import AutoConfig
-
     from knowledge_update import attention
 
-    kind = (config or AutoConfig.from_pretrained(folder)).model_type
+    kind = (config or configuration(folder)).model_type
     return attention.register() if kind in PLAIN_ATTENTION else "eager"
 
 

@@ -5,17 +5,21 @@ from typing import Any, ClassVar
 
 from knowledge_update.config_checks import check, check_own, check_span, listed
 
+# What was measured to be best for the embedded model; for others `training.choices` leads on from there.
+RANK, RATE = 64, 1.5e-3
+
 
 @dataclass
 class AdapterConfig:
     """What is trained: `lora`, an adapter on every linear map (α = 2 r, no dropout), or `full`, the model itself.
 
-    With LoRA it is the upper third of the layers, of the model itself all, unless `upper_share` says otherwise.
-    `start_from` is the folder of an adapter that is trained on.
+    Without `rank`, it follows from the number of facts and the size of the model. With LoRA it is the upper third of
+    the layers, of the model itself all, unless `upper_share` says otherwise. `start_from` is the folder of an
+    adapter that is trained on.
     """
 
     name: str = "lora"
-    rank: int = 64
+    rank: int | None = None
     alpha: int | None = None
     dropout: float = 0.0
     targets: str = "all-linear"
@@ -26,11 +30,16 @@ class AdapterConfig:
 
     def __post_init__(self) -> None:
         check(self.name in ("lora", "full"), "adapter.name", self.name, "lora or full")
-        check(self.rank >= 1, "adapter.rank", self.rank, "at least 1")
+        check(self.r >= 1, "adapter.rank", self.rank, "at least 1")
         check(0 <= self.dropout < 1, "adapter.dropout", self.dropout, "a share from 0 to below 1")
         check(0 < self.share <= 1, "adapter.upper_share", self.upper_share, "a share above 0 and up to 1")
         whole = self.name == "lora" or self.start_from is None
         check(whole, "adapter.start_from", self.start_from, "for adapter=lora; a whole model is named by model=")
+
+    @property
+    def r(self) -> int:
+        """The rank, the measured one where none is named."""
+        return RANK if self.rank is None else self.rank
 
     @property
     def share(self) -> float:
@@ -44,6 +53,7 @@ class AdapterConfig:
 class OptimizerConfig:
     """What makes steps of gradients; moments in `bits`, weights of 16 bits on an fp32 master.
 
+    Without `learning_rate`, the highest rate follows from the size of the model.
     `betas`, `eps` are of all but sgd, `momentum` is sgd's, `phi_min` and `phi_max` bound φ in lamb's trust ratio.
     `_target_` names a user's own optimizer (`torch.optim.RAdam`) in the place of `name`; it takes `arguments`.
     """
@@ -51,7 +61,7 @@ class OptimizerConfig:
     NAMES: ClassVar[tuple[str, ...]] = ("adamw", "adamw_8bit", "lamb", "nvlamb", "sgd")
 
     name: str = "adamw"
-    learning_rate: float = 1.5e-3
+    learning_rate: float | None = None
     betas: tuple[float, float] = (0.9, 0.99)
     eps: float = 1e-5
     weight_decay: float = 0.0
@@ -66,7 +76,12 @@ class OptimizerConfig:
     def __post_init__(self) -> None:
         self.name = self.name.lower()
         check(self.name in self.NAMES, "optimizer.name", self.name, f"one of {', '.join(self.NAMES)}")
-        check(self.learning_rate > 0, "optimizer.learning_rate", self.learning_rate, "above 0")
+        check(
+            self.learning_rate is None or self.learning_rate > 0,
+            "optimizer.learning_rate",
+            self.learning_rate,
+            "above 0",
+        )
         betas = list(self.betas)
         shares = len(betas) == 2 and all(0 <= beta < 1 for beta in betas)
         check(shares, "optimizer.betas", betas, "two shares from 0 to below 1")
@@ -81,6 +96,11 @@ class OptimizerConfig:
         fits = self.bits == 32 or self._target_ is None
         check(fits, "optimizer.bits", self.bits, "your own optimizer knows its bits itself")
         check_own("optimizer", self._target_, self.arguments)
+
+    @property
+    def rate(self) -> float:
+        """The highest rate, the measured one where none is named."""
+        return RATE if self.learning_rate is None else self.learning_rate
 
     @property
     def state_bits(self) -> int:

@@ -5,15 +5,17 @@ import heapq
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from knowledge_update.config import Config
 from knowledge_update.errors import RunFolderError
+from knowledge_update.evaluation import updates
 from knowledge_update.evaluation.unanswerable import Inventor
 from knowledge_update.ledger import Ledger
 from knowledge_update.run_folder import Row, RunFolder, read_rows
-from knowledge_update.writing.statements import ABOUT
+from knowledge_update.writing.statements import ABOUT, CHANGED
 
 RETENTION = Path(__file__).parent / "data" / "retention.jsonl"
 # Files of answers.
@@ -31,17 +33,19 @@ class Exam:
         unanswerable: The same about what no document names: asked of both models.
         general: General knowledge, to see what is forgotten: asked of both models.
         retrieved: Of `questions` those that both models are asked with passages that were searched for.
+        past: About facts that hold no longer: asked of both models.
     """
 
     questions: list[Row]
     unanswerable: list[Row]
     general: list[Row]
     retrieved: list[Row]
+    past: list[Row] = field(default_factory=list)
 
     @property
     def closed(self) -> list[Row]:
         """What is asked without any passage."""
-        return [*self.questions, *self.unanswerable, *self.general]
+        return [*self.questions, *self.unanswerable, *self.general, *self.past]
 
     def of(self, answers: str) -> list[Row]:
         """What a file of answers (`base`, `updated`, `open_book`, …) is to answer."""
@@ -63,6 +67,7 @@ def exam(config: Config, folder: RunFolder) -> Exam:
     with Ledger(folder.ledger) as ledger:
         place_of = {known.fact.id: known.doc_id for known in ledger.facts()}
         inventor = Inventor(ledger)
+        past = _past(ledger, settings.updates, config.seed)
     questions = [{"doc_id": place_of.get(row["fact"]), **row} for row in questions]
     unanswerable = _invented(inventor, drawn(probes, None, config.seed), settings.unanswerable)
     # Where few are drawn, none is spent on what was trained.
@@ -71,7 +76,7 @@ def exam(config: Config, folder: RunFolder) -> Exam:
         for row in drawn((row for row in questions if row["set"] == name), settings.retrieval, config.seed)
     ]  # fmt: skip
     general = [{**row, "set": "retention", "doc_id": None, "fact": None} for row in read_rows(RETENTION)]
-    made = Exam(questions, unanswerable, general if settings.retention else [], retrieved)
+    made = Exam(questions, unanswerable, general if settings.retention else [], retrieved, past)
     twice = [identity for identity, times in Counter(row["id"] for row in made.closed).items() if times > 1]
     if twice:
         raise RunFolderError(f"two questions have the id {twice[0]!r}: give the one in your question file another")
@@ -93,14 +98,22 @@ def drawn(rows: Iterable[Row], count: int | None, seed: int) -> list[Row]:
     return sorted(rows, key=order) if count is None else heapq.nsmallest(count, rows, key=order)
 
 
+def _past(ledger: Ledger, count: int | None, seed: int) -> list[Row]:
+    """What is asked of facts that hold no longer: of those that were superseded, and of those that are gone."""
+    superseded = drawn(updates.superseded(ledger), count, seed)
+    # Whether something is still said elsewhere takes time to see: of so many drawn enough are gone.
+    retired = drawn(updates.retired(ledger), count and 4 * count, seed)
+    return [*superseded, *islice((row for row in retired if updates.is_gone(row, ledger)), count)]
+
+
 def trained(folder: RunFolder) -> Iterator[Row]:
-    """Trained questions with a definite answer: to be told about something has none."""
+    """Trained questions with a definite answer: to be told about something, or what it was before, has none."""
     path = folder.dataset("train")
     if not path.exists():
         return
     with path.open(encoding="utf-8") as file:
         for row in map(json.loads, file):
-            if "messages" not in row or row.get("wording") == ABOUT:
+            if "messages" not in row or row.get("wording") in (ABOUT, CHANGED):
                 continue
             asked, answer = (message["content"] for message in row["messages"][-2:])
             yield {"id": row["id"], "set": "trained", "fact": row["fact"], "question": asked, "answers": [answer]}

@@ -7,7 +7,7 @@ MODELS = {
 SETS = {
     "held_out": "Held-out questions", "human": "Human questions", "reversed": "Reversed questions",
     "multi": "Multi-document questions", "trained": "Trained questions", "unanswerable": "Unanswerable questions",
-    "retention": "General knowledge",
+    "retention": "General knowledge", "superseded": "Superseded facts", "gone": "Facts that are gone",
 }  # fmt: skip
 # Sets of questions that the documents answer.
 ANSWERED = ("held_out", "human", "reversed", "multi", "trained")

@@ -125,7 +125,7 @@ def _outcome(row: Row) -> str:
         return "" if after else "invented"
     if row["set"] == "retention":
         return "lost" if before and not after else ""
-    if row["set"] == "trained":
+    if row["set"] in ("trained", "superseded", "gone"):
         return ""
     return "missed" if not after else "" if before else "gained"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from knowledge_update.config import Config
 from knowledge_update.errors import RunFolderError, WorkError
-from knowledge_update.evaluation import report
+from knowledge_update.evaluation import report, updates
 from knowledge_update.evaluation.contamination import NEAR, Trained
 from knowledge_update.evaluation.exam import ANSWERS, SETS, Exam, exam, trained
 from knowledge_update.evaluation.failures import Failures, of_facts
@@ -107,10 +107,10 @@ def _answers(folder: RunFolder, name: str, wanted: list[Row]) -> dict[str, str]:
 def _scored(row: Row, answers: dict[str, dict[str, str]], scorer: Scorer) -> Row:
     """One question with its answers, each with whether it is right and token F1.
 
-    To a question that nobody can answer it is right to say so.
+    To a question that nobody can answer it is right to say so; what was superseded is not right beside what is so.
     """
     found: Row = {key: row.get(key) for key in ("id", "set", "kind", "doc_id", "fact", "question", "answers")}
-    found |= {"category": row.get("category"), "origin": {}}
+    found |= {"category": row.get("category"), "origin": row.get("origin", {})}
     for name, responses in answers.items():
         if row["id"] not in responses:
             continue
@@ -121,12 +121,16 @@ def _scored(row: Row, answers: dict[str, dict[str, str]], scorer: Scorer) -> Row
             else scorer.right(row["question"], response, row["answers"])
         )
         found[name] = {"response": response, "right": right, "f1": f1(response, row["answers"])}
+        if row["set"] == updates.SUPERSEDED:
+            old = updates.outdated(response, row["answers"], row["before"])
+            found[name] |= {"right": right and not old, "outdated": old}
     return found
 
 
 def _figures(config: Config, folder: RunFolder, rows: list[Row]) -> dict[str, Any]:
     summary = Summary(config)
-    by_set = {name: [row for row in rows if row["set"] == name] for name in (*SETS, "unanswerable", "retention")}
+    names = (*SETS, "unanswerable", "retention", *updates.SETS)
+    by_set = {name: [row for row in rows if row["set"] == name] for name in names}
     figures: dict[str, Any] = {"held_out": summary.of(by_set["held_out"])}
     sets = {**by_set, "reversed": [row for row in by_set["human"] if row["kind"] == "reversed"]}
     for name in ("human", "multi", "reversed", "trained"):
@@ -142,6 +146,8 @@ def _figures(config: Config, folder: RunFolder, rows: list[Row]) -> dict[str, An
     figures["contamination"] = {"least": NEAR, "n": len(near), "of": sum(len(by_set[name]) for name in SETS[1:])}
     with Ledger(folder.ledger) as ledger:
         figures["facts"] = of_facts(ledger, by_set["held_out"])
+        if changed := updates.figures(by_set, ledger, summary):
+            figures["updates"] = changed
         figures["judge"] = judge.run(config, folder, ledger, rows)
     return figures
 

@@ -51,6 +51,14 @@ class Summary:
             "gain": paired_interval(updated, searched, **self.draw), "mcnemar": mcnemar(updated, searched),
         }  # fmt: skip
 
+    def both(self, rows: Sequence[Row]) -> dict[str, Any]:
+        """The two models on what only they were asked."""
+        base, updated = ([bool(row[name]["right"]) for row in rows] for name in MODELS[:2])
+        return {
+            "n": len(rows), **self._shares(rows, MODELS[:2]), "gain": paired_interval(updated, base, **self.draw),
+            "mcnemar": mcnemar(updated, base),
+        }  # fmt: skip
+
     def unanswerable(self, rows: Sequence[Row]) -> dict[str, Any]:
         """How many answers are given to what nobody can know: the share that does not say so."""
         confident = {name: [not row[name]["right"] for row in rows] for name in MODELS[:2]}

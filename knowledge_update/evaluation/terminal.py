@@ -29,6 +29,9 @@ def terminal_tables(figures: Mapping[str, Any]) -> list[tuple[str, list[str], li
         found.append(("Answers invented", columns, [[*row, span(unknown["intervals"]["updated"])]]))
     if retention := figures.get("retention"):
         found.append(_terminal_retention(retention))
+    if updates := figures.get("updates"):
+        columns = ["facts", "asked", "base", "updated", "95 % interval", "old value given as present"]
+        found.append(("Facts that hold no longer", columns, [_terminal_past(name, updates[name]) for name in updates]))
     if judge := figures.get("judge"):
         found += judged_tables(judge, judge["sets"])
     learned = [str(facts["n"]), str(facts["asked"]), str(facts["learned"]), _share(facts["learned"], facts["asked"])]
@@ -45,6 +48,13 @@ def _terminal_row(name: str, part: Mapping[str, Any]) -> list[str]:
     if not part["n"]:
         return [name, "0", "–", "–", "–", "–"]
     return [name, str(part["n"]), *(percent(part[model]) for model in ASKED_ALL), span(part["interval"])]
+
+
+def _terminal_past(name: str, part: Mapping[str, Any]) -> list[str]:
+    label = {"superseded": "superseded: what is so now", "gone": "gone: what was so"}[name]
+    outdated = percent(part["outdated"]["updated"]) if "outdated" in part else ""
+    shares = [percent(part["base"]), percent(part["updated"]), span(part["intervals"]["updated"])]
+    return [label, f"{part['n']} of {part['of']}", *shares, outdated]
 
 
 def _searched(figures: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def train(
         for number, rows in enumerate(islice(batches, start, None), start):
             began = time.perf_counter()
             done = engine.agreed(min(1.0, pace.done(number)))
-            rate = config.optimizer.learning_rate * factor(config.schedule, done, pace.length(number))
+            rate = config.optimizer.rate * factor(config.schedule, done, pace.length(number))
             for group in optimizer.param_groups:
                 group["lr"] = rate
             came = engine.gradients(rows, number)

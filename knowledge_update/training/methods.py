@@ -82,7 +82,7 @@ def _adapted(model: Any, config: AdapterConfig) -> Any:
         # What reads pictures has linear maps too, and no part in what is taught.
         excluded.append(rf"(?!{re.escape(_decoder_name(model))}\.).*")
     settings = LoraConfig(
-        r=config.rank, lora_alpha=alpha_of(config), lora_dropout=config.dropout, target_modules=targets,
+        r=config.r, lora_alpha=alpha_of(config), lora_dropout=config.dropout, target_modules=targets,
         task_type="CAUSAL_LM", exclude_modules="|".join(excluded) or None, use_rslora=config.rslora,
         use_dora=config.dora,
     )  # fmt: skip
@@ -96,7 +96,7 @@ def alpha_of(config: AdapterConfig) -> float:
     """As configured, or what makes LoRA's factor 2: α is divided by r, of rsLoRA (arXiv 2312.03732) by √r."""
     if config.alpha is not None:
         return config.alpha
-    return round(2 * math.sqrt(config.rank)) if config.rslora else 2 * config.rank
+    return round(2 * math.sqrt(config.r)) if config.rslora else 2 * config.r
 
 
 def _continued(model: Any, config: AdapterConfig) -> Any:

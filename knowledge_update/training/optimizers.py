@@ -58,7 +58,7 @@ def _build(config: OptimizerConfig, parameters: Sequence[Any]) -> Any:
         return _own(config, parameters)
     if config.state_bits == 8 and any(isinstance(parameter, DTensor) for parameter in parameters):
         raise ConfigError("optimizer.bits=8: sharded parameters have no 8-bit states here; use optimizer.bits=32")
-    rate, decay = config.learning_rate, config.weight_decay
+    rate, decay = config.rate, config.weight_decay
     if config.name == "sgd":
         return torch.optim.SGD(parameters, lr=rate, momentum=config.momentum, weight_decay=decay)
     common: dict[str, Any] = {"lr": rate, "betas": tuple(config.betas), "eps": config.eps, "weight_decay": decay}
@@ -79,7 +79,7 @@ def _own(config: OptimizerConfig, parameters: Sequence[Any]) -> Any:
     """The user's own, given those of our settings that it takes under the names that PyTorch gives them."""
     make = own("optimizer._target_", str(config._target_))
     settings = {
-        "lr": config.learning_rate, "betas": tuple(config.betas), "eps": config.eps,
+        "lr": config.rate, "betas": tuple(config.betas), "eps": config.eps,
         "weight_decay": config.weight_decay, "momentum": config.momentum,
     }  # fmt: skip
     try:

@@ -15,11 +15,13 @@ from typing import Any
 from knowledge_update import processes
 from knowledge_update.config import Config
 from knowledge_update.display import log
+from knowledge_update.durations import seconds_of
 from knowledge_update.errors import WorkError
-from knowledge_update.models import Precision, identity, load_model, load_tokenizer, precision, resolve
+from knowledge_update.ledger import Drop, Ledger
+from knowledge_update.models import Precision, configuration, identity, load_model, load_tokenizer, precision, resolve
 from knowledge_update.run_folder import Row, RunFolder, digest, folder_of_first, read_json, write_json
 from knowledge_update.templates import ChatTemplate
-from knowledge_update.training import checkpoints, methods, optimizers, schedules, trackers
+from knowledge_update.training import checkpoints, choices, methods, optimizers, schedules, trackers
 from knowledge_update.training.batching import Streams, endless, plan, steps_an_epoch
 from knowledge_update.training.engines import Engine, Group, check, chosen, engine_for, joined, shards
 from knowledge_update.training.loop import train
@@ -29,7 +31,7 @@ from knowledge_update.training.replay import replayed, with_opinions
 from knowledge_update.training.rows import Encoded, Encoder, Weighed
 from knowledge_update.training.snapshots import Snapshots
 from knowledge_update.training.speed import Speedometer, matmul_peak, work_of
-from knowledge_update.training.taught import Taught, taught
+from knowledge_update.training.taught import Taught, documents_of, taught
 from knowledge_update.training.trunk import Trunk, trunk_of
 from knowledge_update.training_config import TrainingConfig
 
@@ -52,14 +54,15 @@ class Trained:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a training begins with: the model, the rows, and what is known of them."""
+    """What a training begins with: the model, the rows, what is known of them, and all that was chosen by size."""
 
+    config: Config
     key: str
     clock: Clock
     model: Any
     template: ChatTemplate
     trunk: Trunk | None
-    streams: Streams
+    replay: list[Encoded]
     rows: Taught
 
 
@@ -83,11 +86,9 @@ def run_in(group: Group, config: Config, folder: RunFolder, began: float) -> Tra
     """The same in processes that have joined; `began` is when the stage did, by the monotonic clock."""
     # What the machine computes fastest is measured: the processes must not come to different ends.
     given = None if chosen(config.engine) == "one_process" else group.shared(_precision(config))
-    if given:
-        check(config, group.count, str(given.dtype)[6:])
     config = _for_all(config, group.count)
     ready = _prepared(config, folder, began, given, group)
-    return ready if isinstance(ready, Trained) else _train(ready, config, folder, group)
+    return ready if isinstance(ready, Trained) else _train(ready, ready.config, folder, group)
 
 
 def finished(folder: RunFolder) -> Trained:
@@ -115,11 +116,17 @@ def _prepared(
     template = ChatTemplate(load_tokenizer(base))
     encoder = Encoder(template)
     rows = group.in_turn(lambda: taught(config, folder, encoder))
+    size = _size(config, base, rows)
+    config, reasons = choices.chosen(config, size)
+    if given:
+        check(config, group.count, str(given.dtype)[6:])
     key = _key(config, rows.digest, base)
     done = _finished(folder, key)
     if done:
         log.info("the adapter is trained already")
         return done
+    for reason in filter(None, [*reasons, choices.too_many(size, config.adapter)]):
+        log.info("%s", reason)
     clock = Clock(folder.clock, key, began)
     fastest = given or _precision(config)
     log.info("computing in %s", fastest.reason)
@@ -128,7 +135,13 @@ def _prepared(
     replay = encoder.encode_all(answered)
     trunk = _trunk(model, (rows.questions, rows.texts, replay, rows.aside), encoder, config)
     replay = with_opinions(model, replay, encoder.prefix, config.training.replay_pull, trunk)
-    return Prepared(key, clock, model, template, trunk, _streams(rows, replay, config.training), rows)
+    return Prepared(config, key, clock, model, template, trunk, replay, rows)
+
+
+def _size(config: Config, base: str, rows: Taught) -> choices.Size:
+    """What choices depend on."""
+    facts = choices.facts_of(len(rows.facts), len(rows.questions or rows.texts))
+    return choices.size_of(configuration(base), config.adapter, facts, rows.tokens)
 
 
 def _precision(config: Config) -> Precision:
@@ -149,11 +162,12 @@ def _trunk(model: Any, parts: Sequence[Sequence[Encoded]], encoder: Encoder, con
 
 
 def _train(ready: Prepared, config: Config, folder: RunFolder, group: Group) -> Trained:
-    settings, streams, clock = config.training, ready.streams, ready.clock
-    batches = plan(streams, settings, config.seed)
-    an_epoch = steps_an_epoch(streams, settings, len(batches))
+    settings, clock = config.training, ready.clock
     wrapped = methods.attach(ready.model, config.adapter, config.seed, checkpointing=settings.gradient_checkpointing)
     meter = _meter(wrapped, ready.trunk, settings, group)
+    streams = _streams(_in_time(ready, meter, folder, group), ready.replay, settings)
+    batches = plan(streams, settings, config.seed)
+    an_epoch = steps_an_epoch(streams, settings, len(batches))
     hidden = ready.trunk.hidden if ready.trunk else None
     engine = engine_for(config, wrapped, tuple(ready.template.shared_prefix()), hidden, group)
     optimizer = engine.drives(config.optimizer)
@@ -168,7 +182,7 @@ def _train(ready: Prepared, config: Config, folder: RunFolder, group: Group) -> 
             folder.metrics.unlink(missing_ok=True)
     state = before[1] if before else checkpoints.Progress(ready.key, 0, [], 0.0)
     pace = paced(batches, streams, config, clock, partial(_tried, saver, folder))
-    log.info("%s", schedules.described(config.schedule, config.optimizer.learning_rate, len(batches)))
+    log.info("%s", schedules.described(config.schedule, config.optimizer.rate, len(batches)))
     if before:
         log.info("going on from step %d", state.step)
     aside = Weighed(ready.rows.aside, settings.balance)
@@ -185,6 +199,38 @@ def _train(ready: Prepared, config: Config, folder: RunFolder, group: Group) -> 
     _save(saver, config, folder, ready, result, recorder.losses, best)
     clock.forget()
     return result
+
+
+def _in_time(ready: Prepared, meter: Speedometer, folder: RunFolder, group: Group) -> Taught:
+    """All rows, or those of so many facts as the time is enough for; the others are told and noted in the ledger."""
+    config, rows, facts = ready.config, ready.rows, ready.rows.facts
+    if processes.first() and folder.ledger.exists():
+        with Ledger(folder.ledger) as ledger:
+            ledger.forget_drops("train")
+    budget = seconds_of(config.training.budget) if config.training.budget else config.time_left
+    if budget is None or not meter.peak or not facts:
+        return rows
+    seconds = group.shared(budget - ready.clock.attempt())
+    streams = _streams(rows, ready.replay, config.training)
+    often = choices.exposures(streams, config.training, meter.work, seconds * meter.peak, len(facts))
+    count = choices.fitting(len(facts), often)
+    if count == len(facts):
+        return rows
+    places = documents_of(facts, folder)
+    named = list(places)
+    taught_first = [named[number] for number in choices.in_turn(list(places.values()))[:count]]
+    reason = f"the time is enough for {count:,} of {len(facts):,} facts"
+    log.warning(
+        "%s: each would be asked about %.1f times, %g is the least; taught are the first of every document "
+        "(a longer budget teaches more)", reason, often, choices.LEAST_EXPOSURES,
+    )  # fmt: skip
+    if processes.first() and folder.ledger.exists():
+        with Ledger(folder.ledger) as ledger:
+            ledger.add_drops(
+                Drop("train", known.fact.text, reason, known.fact.chunk) for known in ledger.facts()
+                if known.fact.id in places.keys() - set(taught_first)
+            )  # fmt: skip
+    return rows.of(set(taught_first))
 
 
 def _meter(model: Any, trunk: Trunk | None, settings: TrainingConfig, group: Group) -> Speedometer:

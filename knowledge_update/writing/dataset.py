@@ -1,15 +1,17 @@
 """The dataset files, written from the ledger row by row."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from typing import TextIO
 
 from knowledge_update.display import log
 from knowledge_update.ledger import Drop, KnownFact, Ledger, QuestionRow
 from knowledge_update.run_folder import Row, RunFolder, as_line, whole_file
 from knowledge_update.run_folder import digest as file_digest
+from knowledge_update.writing.successions import changed
 from knowledge_update.writing.wordings import Wordings
 
 # Probes come first: what is opened first appears last, and the probes tell the later stages that the rest is there.
@@ -33,10 +35,11 @@ def write(ledger: Ledger, folder: RunFolder) -> Counts:
     """
     ledger.forget_drops("dataset")
     counts = dict.fromkeys(FILES, 0)
+    past = list(changed(ledger))
     with ExitStack() as stack:
-        wordings = stack.enter_context(Wordings(question for _, question in ledger.asked()))
+        wordings = stack.enter_context(Wordings(question for _, question in chain(ledger.asked(), past)))
         files = {name: stack.enter_context(whole_file(folder.dataset(name))) for name in FILES}
-        for name, row in _rows(ledger, wordings):
+        for name, row in _rows(ledger, past, wordings):
             files[name].write(as_line(row))
             counts[name] += 1
         _complete(files, folder)
@@ -50,9 +53,11 @@ def _complete(files: dict[str, TextIO], folder: RunFolder) -> None:
     folder.dataset("probes").unlink(missing_ok=True)
 
 
-def _rows(ledger: Ledger, wordings: Wordings) -> Iterator[tuple[str, Row]]:
+def _rows(
+    ledger: Ledger, past: Iterable[tuple[KnownFact, QuestionRow]], wordings: Wordings
+) -> Iterator[tuple[str, Row]]:
     drops: list[Drop] = []
-    for known, question in ledger.asked():
+    for known, question in chain(ledger.asked(), past):
         if reason := wordings.why_not(question):
             drops.append(Drop("dataset", question.id, reason, known.fact.chunk))
             if len(drops) == _TOGETHER:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 DIRECT, SHORT, SYNONYM, CONVERSE, FRONTED, TITLED = "direct", "short", "synonym", "converse", "fronted", "titled"
 CLOZE, COMPLETION, ABOUT, TEXT = "cloze", "completion", "about", "text"
 INDIRECT = "indirect"
+# What was superseded, taught as changed.
+CHANGED = "changed"
 PROBE_FAMILY = INDIRECT
 
 

@@ -161,7 +161,7 @@ def test_an_adapter_of_another_rank_is_told_before_anything_is_read(
 ) -> None:
     first, before = start("first", "adapter.rank=4")
     pipeline.run_stage(pipeline.train, first, before)
-    config, _ = start("second", f"adapter.start_from={before.adapter}")
+    config, _ = start("second", f"adapter.start_from={before.adapter}", "adapter.rank=64")
     with pytest.raises(ModelError, match=r": its adapter\.rank is 4, not 64; say adapter\.rank=4$"):
         pipeline.run(config, RunFolder(tmp_path / "new"))
     assert not (tmp_path / "new").exists()

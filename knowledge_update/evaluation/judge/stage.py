@@ -9,9 +9,10 @@ from knowledge_update.evaluation.judge.judging import judge
 from knowledge_update.ledger import Ledger
 from knowledge_update.run_folder import Row, RunFolder
 
-# Whose answers are judged, and which are not: to what is no question about a fact, or was trained word for word.
+# Whose answers are judged, and which are not: to what is no question about a fact that holds, or was trained word for
+# word.
 MODELS = ("base", "updated", "open_book")
-_LEFT_OUT = ("retention", "unanswerable", "trained")
+_LEFT_OUT = ("retention", "unanswerable", "trained", "superseded", "gone")
 
 
 def run(config: Config, folder: RunFolder, ledger: Ledger, scored: Sequence[Row]) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def _of_optimizer(given: Any, config: Config) -> Iterator[tuple[str, Any, Any, s
     known = {"lr": "learning_rate", "betas": "betas", "eps": "eps", "weight_decay": "weight_decay"}
     for name, value in given.get("params", {}).items():
         key = known.get(name)
-        own = getattr(ours, key) if key else None
+        own = ours.rate if name == "lr" else getattr(ours, key) if key else None
         told = f"optimizer.{key}={own}" if key else "the optimizer is ours"
         yield f"optimizer.params.{name}", value, list(own) if isinstance(own, tuple) else own, told
 
@@ -141,7 +141,7 @@ def _of_schedule(given: Any, config: Config) -> Iterator[tuple[str, Any, Any, st
     kind = given.get("type", AUTO)
     name = config.schedule.name
     yield "scheduler.type", _SCHEDULES.get(kind, kind), name, f"schedule.name={name}"
-    rate = config.optimizer.learning_rate
+    rate = config.optimizer.rate
     for key, value in given.get("params", {}).items():
         own = rate if key == "warmup_max_lr" else None
         told = f"optimizer.learning_rate={rate}" if own else "the schedule is ours"
