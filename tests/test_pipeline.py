@@ -119,7 +119,7 @@ def test_the_whole_road_from_the_command_line(
 def test_the_evaluation_has_its_documented_keys(undisturbed: RunFolder) -> None:
     figures = read_json(undisturbed.evaluation)
     sets = ("held_out", "human", "multi", "reversed", "trained")
-    assert set(figures) == {*sets, "retrieval", "unanswerable", "contamination", "facts", "seconds"}
+    assert set(figures) == {*sets, "retrieval", "unanswerable", "contamination", "facts", "judge", "seconds"}
     assert {name: set(figures[name]) - PARTS for name in sets} == {
         name: FIGURES - ({"retrieval"} if name == "trained" else set()) for name in sets
     }

@@ -345,7 +345,20 @@ def test_points_carry_their_sign(difference: float, text: str) -> None:
     assert formats.points(difference) == text
 
 
-JUDGED = {"share": 0.5, "interval": (0.4, 0.6), "bounds": (0.4, 0.7), "unparsable": 2, "unanswered": 1}
+JUDGED = {
+    "n": 336, "share": 0.5, "interval": (0.4, 0.6), "bounds": (0.4, 0.7), "unparsable": 2, "unanswered": 1,
+    "length": {"mean": 4.2, "correlation": 0.1},
+}  # fmt: skip
+WON = JUDGED | {
+    "wins": 200,
+    "ties": 36,
+    "losses": 100,
+    "disagreed": 12,
+    "same": 3,
+    "one_right": 150,
+    "against_accuracy": 2,
+    "length": {"updated": 4.2, "base": 9.1, "correlation": None},
+}
 SEARCHED = ("base_retrieval", "updated_retrieval")
 
 
@@ -369,7 +382,7 @@ def fuller(figures: Row) -> Row:
     figures["judge"] = {
         "judge": "some model", "trusted": False, "failed": ["injected", "verbose"],
         "sets": {"held_out": {"n": 336, "accuracy": {"base": JUDGED, "updated": JUDGED | {"share": None}},
-                              "win_rate": JUDGED | {"unparsable": 0, "unanswered": 0}}},
+                              "win_rate": WON}},
     }  # fmt: skip
     return figures
 
@@ -388,8 +401,9 @@ def test_all_that_may_be_measured_is_shown(folder: RunFolder, fuller: Row) -> No
         "With passages searched for", "12 of 336", "All that were not trained", "24 of 1,492", "p = 0.03",
         "p < 0.001", "Without what is worded nearly like training", "share 70 % of their words or more",
         "What nobody can know", "the base answers 88 % of them", "Why the others were not",
-        "answered with what is right of another fact", "A few answers side by side", "What a judge says",
-        "Not to be trusted", "(injected, verbose)", "without 3: 40–70 %", "Trained questions", "Answers invented",
+        "answered with what is right of another fact", "A few answers side by side", "Judged by some model",
+        "Not to be trusted", "(injected; verbose)", "2 unparsable", "40–70 %", "200, 36, 100", "2 of 150",
+        "Trained questions", "Answers invented",
         "with 3 passages that a search found",
     ):  # fmt: skip
         assert told in text, told

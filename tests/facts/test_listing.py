@@ -61,7 +61,8 @@ def test_what_was_learned_counts_only_by_questions_as_they_are(
     folder: RunFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def answer(name: str, fact: str, gold: str, response: str) -> dict[str, object]:
-        return {"id": name, "fact": fact, "question": f"What {name[1]}?", "answers": [gold], "response": response}
+        asked = {"set": "held_out", "question": f"What {name[1]}?", "answers": [gold]}
+        return {"id": name, "fact": fact, **asked, "response": response}
 
     rows = [answer("q0", "f1", "0", "0"), answer("q2", "f2", "2", "2"), answer("q3", "f2", "3", "no")]
     write_rows(folder.answers("updated"), rows)
