@@ -47,11 +47,11 @@ class Pty:
             preexec_fn=lambda: __import__("fcntl").ioctl(0, __import__("termios").TIOCSCTTY, 0),
         )  # fmt: skip
         os.close(slave)
-        self.seen = self.rest = ""
+        self.seen = ""
 
     def until(self, text: str, seconds: float = 600) -> list[str]:
-        """Reads until this is there; returns what came, piece by piece. What came behind it is for the next time."""
-        pieces, came, end = [], self.rest, time.monotonic() + seconds
+        """Reads until this is there; returns what came, piece by piece."""
+        pieces, came, end = [], "", time.monotonic() + seconds
         while text not in came:
             assert time.monotonic() < end, f"no {text!r} in {came!r}"
             if not select.select([self.master], [], [], 1)[0]:
@@ -63,8 +63,7 @@ class Pty:
                 raise AssertionError(f"it ended without {text!r}: {came!r}") from error
             pieces.append(piece)
             came += piece
-            self.seen += piece
-        self.rest = came.partition(text)[2]
+        self.seen += came
         return pieces
 
     def say(self, text: str) -> None:
