@@ -21,6 +21,7 @@ from knowledge_update.errors import KnowledgeUpdateError, UserError
 T = TypeVar("T")
 # Seconds between two changes of the page at least: it is drawn anew with each.
 _PAINT = 0.05
+WRITING = "writing …"
 # Turns that the page shows; all of them are sent with every piece.
 SHOWN = 100
 # What a model can fail with at one turn (out of memory, say); the next may fit.
@@ -58,7 +59,7 @@ class Visitor:
     def __init__(self, opening: Session, hand: ThreadPoolExecutor) -> None:
         self.opening, self.hand = opening, hand
         self.session = replace(opening, sampling=replace(opening.sampling), turns=[])
-        self._busy = threading.Lock()
+        self._busy, self._stopped = threading.Lock(), threading.Event()
 
     def __deepcopy__(self, _: Any) -> "Visitor":
         return Visitor(self.opening, self.hand)
@@ -119,11 +120,11 @@ class Visitor:
         yield said
 
     def stop(self) -> Shown:
-        """Shows what was said before the answer was stopped, once the piece under way is there."""
+        """Stops the answer under way, and shows what was said before."""
+        self._stopped.set()
         if self._busy.acquire(timeout=_PATIENCE):
             self._busy.release()
-        last = self.session.turns[-1] if self.session.turns else None
-        return self.shown("stopped; what was said is kept" if last and not last.whole else "")
+        return self.shown(self._about(self.session.turns[-1]) if self.session.turns else "")
 
     def undo(self) -> Shown:
         """Takes the last turn back; its question stands to be changed."""
@@ -155,14 +156,15 @@ class Visitor:
         async with aclosing(self._flowing(self.session.answer(asked))) as pieces:
             async for _ in pieces:
                 if time.monotonic() - painted >= _PAINT:
-                    yield self.shown()
+                    yield self.shown(WRITING)
                     painted = time.monotonic()
         yield self.shown(self._about(self.session.turns[-1]))
 
     def _about(self, turn: Turn) -> str:
         start = self.session.start
         lines = [f"the first {start:,} turns no longer fit the context" if start else ""]
-        lines.append("" if turn.answer.strip() else "the model said nothing")
+        lines.append("" if turn.whole else "stopped; what was said is kept")
+        lines.append("the model said nothing" if turn.whole and not turn.answer.strip() else "")
         return "; ".join(filter(None, lines))
 
     def _set(self, settings: Mapping[str, Any]) -> None:
@@ -181,11 +183,18 @@ class Visitor:
         """
         if not self._busy.acquire(blocking=False):
             raise UserError("an answer is being written: stop it, or wait for its end")
+        release = self._busy.release
+        self._stopped.clear()
         try:
             yield
-        finally:
-            # Behind whatever is still computed of it.
-            self.hand.submit(self._busy.release)
+        except (GeneratorExit, asyncio.CancelledError):
+            # Nobody listens any more; a piece may still be computed, and this comes behind it.
+            self.hand.submit(release)
+            raise
+        except BaseException:
+            release()
+            raise
+        release()
 
     async def _flowing(self, pieces: Iterator[T]) -> AsyncGenerator[T]:
         """The pieces as the model's thread makes them; they end with whoever listens."""
@@ -193,6 +202,8 @@ class Visitor:
         try:
             while (piece := await loop.run_in_executor(self.hand, next, pieces, None)) is not None:
                 yield piece
+                if self._stopped.is_set():
+                    return
         finally:
             self.hand.submit(pieces.close)  # type: ignore[attr-defined]
 
