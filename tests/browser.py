@@ -18,7 +18,7 @@ OPTIONS = (
     "--disable-component-update --disable-sync --disable-dev-shm-usage --window-size=1000,860"
 )
 # A test that is waited for longer has failed; a machine under load is slow.
-PATIENCE = 20.0
+PATIENCE = 120.0
 
 
 def needed() -> None:
@@ -132,6 +132,7 @@ class Browser:
 
     def answered(self, turns: int) -> list[tuple[str, str]]:
         """The conversation once it has so many turns and nothing is being written."""
+
         def done() -> list[tuple[str, str]] | None:
             said = self.said()
             whole = len(said) == 2 * turns and said[-1][0] == "bot" and said[-1][1].strip()

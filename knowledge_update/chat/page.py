@@ -3,15 +3,17 @@
 Markdown stays unread: an image in an answer would make the browser of whoever reads it call its address.
 """
 
+import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from knowledge_update.chat import run_page
-from knowledge_update.chat.session import Sampling
+from knowledge_update.chat.session import Message, Sampling
 from knowledge_update.chat.visitor import Shown, Visitor
 from knowledge_update.errors import UserError
 from knowledge_update.run_folder import RunFolder
@@ -54,7 +56,7 @@ def _talk(opening: Visitor, visitor: gr.State, run: RunFolder | None, at_once: i
     with gr.Tab("Chat", id="chat"):
         chatbot = gr.Chatbot(
             label="Conversation", elem_id="conversation", render_markdown=False, latex_delimiters=[], allow_tags=False,
-            buttons=["copy"], height="54vh", group_consecutive_messages=False, feedback_options=None,
+            buttons=[], height="54vh", group_consecutive_messages=False, feedback_options=None,
         )  # fmt: skip
         note = gr.HTML(elem_id="note")
         with gr.Row():
@@ -161,8 +163,14 @@ async def _compare(visitor: Visitor, text: str, *settings: Any) -> AsyncGenerato
             yield said.base, said.updated, run_page.note_html(said.note)
 
 
-def _placed(shown: Shown) -> tuple[Any, str]:
-    return shown.messages, run_page.note_html(shown.note)
+def _placed(shown: Shown) -> tuple[list[Message], str]:
+    messages = [{**message, "content": _as_text(message["content"])} for message in shown.messages]
+    return messages, run_page.note_html(shown.note)
+
+
+def _as_text(said: str) -> str:
+    """What shows as this text: the component reads tags, Markdown or not, and takes for indented what begins alike."""
+    return re.sub(r"(?m)^[ \t]", lambda blank: f"&#{ord(blank[0])};", escape(said, quote=False))
 
 
 def _all(shown: Shown) -> tuple[Any, str, str]:

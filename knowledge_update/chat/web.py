@@ -1,5 +1,6 @@
 """The page is served: where, to whom, and until when."""
 
+import logging
 import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -77,9 +78,17 @@ def serve(bound: socket.socket, crowd: Crowd, opening: Session | None, run: RunF
         settings = uvicorn.Config(
             app, log_level="warning", access_log=False, timeout_graceful_shutdown=_GRACE, server_header=False
         )
+
+        class Server(uvicorn.Server):
+            async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+                # Pages hold connections until they are told that it ends; who still does is not worth a traceback.
+                app.routes[-1].app.stop_event.set()
+                logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+                await super().shutdown(sockets)
+
         # What comes after the server has ended is the signal that ended it.
         with suppress(KeyboardInterrupt):
-            uvicorn.Server(settings).run(sockets=[bound])
+            Server(settings).run(sockets=[bound])
         hand.shutdown(wait=False, cancel_futures=True)
 
 

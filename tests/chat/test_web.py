@@ -12,7 +12,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from browser import PATIENCE, Browser, needed, opened
@@ -266,7 +265,8 @@ def test_it_fits_a_telephone_and_follows_light_and_dark(browser: Browser) -> Non
 def test_what_is_said_is_shown_as_text_and_nobody_is_called(browser: Browser, served: Served) -> None:
     hostile = (
         "![seen](http://192.0.2.1/a.png) <img src=http://192.0.2.1/b.png onerror=\"document.title='taken'\"> "
-        "<script>document.title='taken'</script> [go](javascript:alert(1)) $$x$$ **bold** <details open>x"
+        "<script>document.title='taken'</script> [go](javascript:alert(1)) $$x$$ **bold** "
+        "<details open>x\n\n  # &amp;\n  y"
     )
     browser.type("#question textarea", hostile)
     browser.click("#send")
@@ -275,6 +275,7 @@ def test_what_is_said_is_shown_as_text_and_nobody_is_called(browser: Browser, se
     assert browser.driver.title == "Knowledge Update"
     inside = "return document.querySelectorAll('#conversation :is(img, script, a, strong, details)').length"
     assert browser.run(inside) == 0
+    assert "192.0.2.1" not in browser.hosts()
     # Even a script that got in would reach nobody.
     blocked = browser.driver.execute_async_script(
         "const done = arguments[0]; fetch('http://192.0.2.1/c').then(() => done('sent'), error => done('' + error));"
@@ -282,11 +283,11 @@ def test_what_is_said_is_shown_as_text_and_nobody_is_called(browser: Browser, se
     assert "Failed to fetch" in blocked
     refused = [entry for entry in browser.driver.get_log("browser") if "Content Security Policy" in entry["message"]]
     assert len(refused) >= 1
-    assert browser.hosts() - {"192.0.2.1"} == {"127.0.0.1"}
+    browser.hosts()
+    browser.asked.discard("192.0.2.1")
 
 
 def test_no_request_leaves_the_machine(browser: Browser, served: Served) -> None:
-    browser.asked.discard("192.0.2.1")
     browser.ask("Who built it?")
     browser.answered(1)
     for name in ("Compare", "Sources", "Run"):
@@ -328,9 +329,7 @@ def test_it_is_told_that_too_many_wait(shared: Browser, taught: Path, tmp_path: 
         assert server.end() == 0
 
 
-def test_a_login_is_asked_for_where_the_environment_has_one(
-    shared: Browser, unending: Path, tmp_path: Path
-) -> None:
+def test_a_login_is_asked_for_where_the_environment_has_one(shared: Browser, unending: Path, tmp_path: Path) -> None:
     server = Served(tmp_path, unending, KUPDATE_WEB_USER="教授", KUPDATE_WEB_PASSWORD="s3 cret")
     try:
         for place in ("config", "gradio_api/info"):
@@ -392,6 +391,6 @@ def test_the_described_command_serves(unending: Path, tmp_path: Path) -> None:
         assert "connect-src 'self'" in answer.headers["content-security-policy"]
     for path, size in (("gradio_api/upload", 10), ("gradio_api/queue/join", 8 << 20)):
         request = urllib.request.Request(f"{server.url}/{path}", data=b"x" * size, method="POST")
-        with pytest.raises((urllib.error.HTTPError, urllib.error.URLError), match="413|pipe|reset"):
+        with pytest.raises((urllib.error.HTTPError, urllib.error.URLError), match=r"413|pipe|reset"):
             urllib.request.urlopen(request, timeout=PATIENCE)
     assert server.end() == 0
