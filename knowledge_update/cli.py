@@ -12,6 +12,8 @@ import typer
 
 from knowledge_update import __version__, credentials, flags, processes
 from knowledge_update.acceptance import verbs as acceptance
+from knowledge_update.chat import verbs as talking
+from knowledge_update.chat.verbs import of_model
 from knowledge_update.errors import KnowledgeUpdateError, UserError
 
 app = typer.Typer(
@@ -146,7 +148,7 @@ def _ask_file(
     from knowledge_update import answer_files, display
     from knowledge_update.ready_model import ready
 
-    config, own = _of_model(context, str(named) if named else None, ["inference.max_new_tokens=256", *(settings or [])])
+    config, own = of_model(context, str(named) if named else None, ["inference.max_new_tokens=256", *(settings or [])])
     answer_files.check(output, asked)
     questions = answer_files.questions(asked)
     model = ready(
@@ -154,19 +156,6 @@ def _ask_file(
     )
     count = answer_files.answer(model, questions, output, config.inference)
     display.console.print(f"{count} answers in {output}", markup=False)
-
-
-def _of_model(context: typer.Context, named: str | None, settings: list[str]) -> tuple[Any, bool]:
-    """The configuration with the model that was named, and whether one was."""
-    from knowledge_update.composition import load, set_by
-
-    values = dict(context.obj or {})
-    told = "model.name" in values or any("model.name" in set_by(word) for word in settings if "=" in word)
-    if named and told:
-        raise UserError(f"two models were named: {named}, and one by an option or a key; give one of them")
-    if named:
-        values["model.name"] = named
-    return load(settings, values), bool(named) or told
 
 
 @app.command()
@@ -305,31 +294,9 @@ def merge(
     display.console.print(f"model: {merged.folder}", markup=False)
 
 
-@app.command()
-def chat(
-    context: typer.Context,
-    model: Annotated[str | None, typer.Argument(help="A run folder, an adapter's, or any model.")] = None,
-    settings: Overrides = None,
-    model_path: Annotated[str | None, typer.Option(help="The same as naming it first.")] = None,
-    lora_weights: Annotated[str | None, typer.Option(help="An adapter for the model.")] = None,
-    num_gpus: Annotated[int | None, typer.Option(min=1, help="GPUs that the model is laid out over.")] = None,
-    input_pattern: Annotated[str | None, typer.Option(help="chat or prompt: how the model is asked.")] = None,
-    system: Annotated[str, typer.Option(help="What the model is told before all else.")] = "",
-    stream: Annotated[bool, typer.Option(help="Show the answer as it is written.")] = True,
-) -> int:
-    """Talk to a model in the terminal; lines that are piped in are answered one by one."""
-    if model and "=" in model and not Path(model).exists():
-        settings, model = [model, *(settings or [])], None
-    if model and model_path and model != model_path:
-        raise UserError(f"two models were named: {model} and --model_path {model_path}; give one of them")
-    config, named = _of_model(context, model or model_path, ["inference.max_new_tokens=256", *(settings or [])])
-    from knowledge_update.chat.session import Sampling, Session
-    from knowledge_update.chat.terminal import talk
-    from knowledge_update.ready_model import ready
-
-    loaded = ready(config.model, named=named, adapter=lora_weights, pattern=input_pattern, gpus=num_gpus)
-    session = Session(loaded, Sampling(max_new_tokens=config.inference.max_new_tokens, seed=config.seed), system)
-    return talk(session, str(model or model_path or lora_weights or config.model.name), stream=stream)
+app.command()(talking.chat)
+app.command()(talking.web)
+app.command()(talking.serve)
 
 
 @app.callback(invoke_without_command=True)

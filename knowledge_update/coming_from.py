@@ -74,7 +74,7 @@ SYSTEMS: dict[str, tuple[Command, ...]] = {
         Command("python merge_lora.py", "kupdate merge RUN", "merge", ("lora_model", "output_dir"),
                 "RUN may be an adapter's folder or a hub id; verified before it is called done"),
         Command("python cli_demo.py", "kupdate chat MODEL", "chat", _TALK, "answers are streamed; `--no-stream`"),
-        Command("python gradio_ui.py", "", "web", _TALK),
+        Command("python gradio_ui.py", "kupdate web MODEL", "web", _TALK, "streamed, at 127.0.0.1; `--host`"),
     ),
     "PandaLLM": (
         Command("python train.py", "kupdate train RUN", "train", tuple(
@@ -155,7 +155,7 @@ _OWN = {
     ("infer", "lora_weights"): "--lora-weights",
     ("infer", "num_gpus"): "--num-gpus",
     ("infer", "input_pattern"): "--input-pattern",
-    **{("chat", name): f"--{name.replace('_', '-')}" for name in _TALK[:3]},
+    **{(verb, name): f"--{name.replace('_', '-')}" for verb in ("chat", "web") for name in _TALK[:3]},
     ("merge", "lora_model"): "--lora-model",
     ("merge", "output_dir"): "--output-dir",
     ("check", "folder"): "--loss-folder",

@@ -91,6 +91,7 @@ _SCHEDULE = _known_as(polynomial="poly", constant_with_warmup="warmup")
 
 _MODEL = ("run", "collect", "train", "infer")
 _TRAIN = ("run", "train")
+_TALK = ("chat", "web", "serve")
 
 FLAGS: tuple[Flag, ...] = (
     Flag("data_path", ("collect",), "documents"),
@@ -107,10 +108,10 @@ FLAGS: tuple[Flag, ...] = (
     Flag("model", _TRAIN, "model.name", yields=True),
     Flag("base_model", (*_TRAIN, "merge"), "model.name"),
     Flag("ckpt_path", _TRAIN, "model.name"),
-    Flag("local_files_only", (*_MODEL, "merge", "chat"), "model.local_files_only", boolean, bare=True),
+    Flag("local_files_only", (*_MODEL, "merge", *_TALK), "model.local_files_only", boolean, bare=True),
     # Quantised weights cannot be trained themselves.
     Flag("use_quant", _TRAIN, "model.bits", _switch(4, None), bare=True, implied={"adapter.name": "lora"}),
-    Flag("load_8bit", ("infer", "chat"), "model.bits", _switch(8, None), bare=True),
+    Flag("load_8bit", ("infer", "chat", "web"), "model.bits", _switch(8, None), bare=True),
     Flag("use_8bit", _TRAIN, "model.bits", _switch(8, None), bare=True, implied={"adapter.name": "lora"}),
     Flag("seed", ("run", "collect", "train"), "seed", int),
     Flag("num_train_epochs", _TRAIN, "training.epochs", float),
@@ -133,8 +134,8 @@ FLAGS: tuple[Flag, ...] = (
     Flag("load_best_model_at_end", _TRAIN, "training.keep_best", boolean, bare=True),
     Flag("output_dir", ("train",), "output_dir"),
     Flag("output_path", ("train",), "output_dir"),
-    Flag("bf16", (*_MODEL, "merge", "chat"), "model.dtype", _switch("bfloat16", "auto"), bare=True),
-    Flag("fp16", (*_MODEL, "merge", "chat"), "model.dtype", _switch("float16", "auto"), bare=True),
+    Flag("bf16", (*_MODEL, "merge", *_TALK), "model.dtype", _switch("bfloat16", "auto"), bare=True),
+    Flag("fp16", (*_MODEL, "merge", *_TALK), "model.dtype", _switch("float16", "auto"), bare=True),
     Flag("dtype", ("merge",), "model.dtype"),
     Flag("learning_rate", _TRAIN, "optimizer.learning_rate", float),
     Flag("optimizer", _TRAIN, "optimizer.name", _OPTIMIZER),
@@ -179,8 +180,8 @@ FLAGS: tuple[Flag, ...] = (
     Flag("dataloader_num_workers", ("train",), "rows.num_workers", int),
     Flag("dataloader_prefetch_factor", ("train",), "rows.prefetch_factor", int),
     Flag("project", _TRAIN, "tracker.project"),
-    Flag("use_cpu", (*_TRAIN, "infer", "chat"), "model.device", _switch("cpu", "auto"), bare=True),
-    Flag("max_new_tokens", ("run", "infer", "chat"), "inference.max_new_tokens", int),
+    Flag("use_cpu", (*_TRAIN, "infer", *_TALK), "model.device", _switch("cpu", "auto"), bare=True),
+    Flag("max_new_tokens", ("run", "infer", "chat", "web"), "inference.max_new_tokens", int),
     Flag("data_path", ("evaluate",), "evaluation.data_path"),
     Flag("data_name_sft", ("evaluate",), "evaluation.data_name_sft"),
     Flag("data_name_base", ("evaluate",), "evaluation.data_name_base"),

@@ -1,12 +1,16 @@
 """What an answer rests on: the facts of the run's ledger that have its words, each with its quote and its document."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
+from knowledge_update.chat.session import Session
+from knowledge_update.errors import UserError
 from knowledge_update.evaluation.retrieval import Retriever
 from knowledge_update.evaluation.scoring import tokens
 from knowledge_update.ledger import KnownFact, Ledger
 from knowledge_update.run_folder import RunFolder
 
+NONE = "no fact of the ledger has any word of this answer"
 _SHOWN = 3
 
 
@@ -47,3 +51,23 @@ class Sources:
             among.remove(best)
             found.append(Evidence(self._facts[best], tuple(word for word in added if word in self._words[best])))
         return sorted(found, key=lambda evidence: -len(evidence.shared))
+
+
+@lru_cache(maxsize=1)
+def sources(run: RunFolder) -> Sources:
+    """The facts of a run, read once."""
+    return Sources(run)
+
+
+def rests_on(session: Session) -> list[Evidence]:
+    """What the last answer of a conversation may be checked against.
+
+    Raises:
+        UserError: When no ledger is known, or nothing has been answered.
+    """
+    if not session.ready.run:
+        raise UserError("no ledger is known: name the run folder instead of a model")
+    if not session.turns:
+        raise UserError("nothing has been answered yet")
+    turn = session.turns[-1]
+    return sources(session.ready.run).of(turn.question, turn.answer)

@@ -1,7 +1,9 @@
 """A conversation with a model: bounded by its context, streamed token by token, stopped at any of them."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from knowledge_update.errors import UserError
@@ -147,17 +149,38 @@ class Session:
             ids = self._prompt()
         finally:
             self.turns.pop()
-        if base:
-            with self.ready.as_base():
-                yield from self._pieces(ids)
-        else:
-            yield from self._pieces(ids)
+        yield from self._pieces(ids, base=base)
+
+    def compared(self, text: str = "") -> Iterator[tuple[str, str]]:
+        """What base and updated model have said so far, as both go on; neither knows what was said before.
+
+        Args:
+            text: The question; the last of the conversation where it is empty.
+
+        Raises:
+            UserError: When there is no base or no question, or it does not fit the context.
+        """
+        if not self.ready.adapter:
+            raise UserError("there is no base to compare with: name the run, or the adapter, instead of a whole model")
+        asked = text or (self.turns[-1].question if self.turns else "")
+        if not asked:
+            raise UserError("nothing has been asked yet: there is no question to compare answers to")
+        aside = Session(self.ready, self.sampling, self.system)
+        said = ["", ""]
+        yield "", ""
+        for pieces in zip_longest(aside.aside(asked, base=True), aside.aside(asked), fillvalue=""):
+            said = [before + piece for before, piece in zip(said, pieces, strict=True)]
+            yield said[0], said[1]
+
+    def context(self) -> int:
+        """Tokens of a prompt and its answer together."""
+        model = self.ready.model.config.get_text_config()
+        most = int(getattr(model, "max_position_embeddings", 0) or _CONTEXT)
+        return min(self.sampling.context or most, most)
 
     def room(self) -> int:
         """Tokens that a prompt may have."""
-        model = self.ready.model.config.get_text_config()
-        most = int(getattr(model, "max_position_embeddings", 0) or _CONTEXT)
-        context = min(self.sampling.context or most, most)
+        context = self.context()
         # An answer as long as the context would leave nothing to ask with.
         return context - min(self.sampling.max_new_tokens, context // 2)
 
@@ -181,13 +204,13 @@ class Session:
                 messages.append({"role": "assistant", "content": turn.answer})
         return messages
 
-    def _pieces(self, ids: list[int]) -> Iterator[str]:
+    def _pieces(self, ids: list[int], *, base: bool = False) -> Iterator[str]:
         """Generates; a character of several tokens is not shown before it is whole."""
         tokens: list[int] = []
         decode = self.template.tokenizer.decode
         # Pieces depend on what stands before them: a few tokens back they no longer do.
         seen = shown = 0
-        for token in self._tokens(ids):
+        for token in self._tokens(ids, base=base):
             tokens.append(token)
             before = decode(tokens[seen:shown], skip_special_tokens=True)
             text = decode(tokens[seen:], skip_special_tokens=True)
@@ -200,7 +223,7 @@ class Session:
         if rest:
             yield rest
 
-    def _tokens(self, ids: list[int]) -> Iterator[int]:
+    def _tokens(self, ids: list[int], *, base: bool = False) -> Iterator[int]:
         import torch
         from transformers import DynamicCache
 
@@ -209,8 +232,9 @@ class Session:
         draw = torch.Generator(device).manual_seed(self.sampling.seed + self.drawn)
         self.drawn += 1
         cache, step = DynamicCache(), torch.tensor([ids], device=device)
-        for _ in range(self.sampling.max_new_tokens):
-            with torch.inference_mode():
+        for _ in range(min(self.sampling.max_new_tokens, self.context() - len(ids))):
+            # For this token only: between two of them another conversation may go on with the same model.
+            with self.ready.as_base() if base else nullcontext(), torch.inference_mode():
                 output = model(input_ids=step, past_key_values=cache, use_cache=True, logits_to_keep=1)
                 token = self._chosen(output.logits[0, -1], draw)
             if token in self.template.end_ids:

@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from knowledge_update.chat.evidence import Sources
+from knowledge_update.chat.evidence import NONE, rests_on
 from knowledge_update.chat.session import Session, settings_of
 from knowledge_update.display import clean, console
 from knowledge_update.errors import KnowledgeUpdateError, UserError
@@ -37,7 +37,6 @@ class Terminal:
     def __init__(self, session: Session, *, stream: bool, typed: bool) -> None:
         self.session, self.stream, self.typed = session, stream, typed
         self.failed = 0
-        self._sources: Sources | None = None
         self._commands: dict[str, Callable[[str], object]] = {
             "help": lambda _: console.print(HELP, markup=False), "new": self._new, "system": self._system,
             "set": self._set, "compare": self._compare, "facts": self._facts, "save": self._save, "retry": self._retry,
@@ -142,29 +141,15 @@ class Terminal:
         console.print(", ".join(f"{name} {value}" for name, value in settings_of(self.session).items()), markup=False)
 
     def _compare(self, text: str) -> None:
-        if not self.session.ready.adapter:
-            raise UserError("there is no base to compare with: name the run, or the adapter, instead of a whole model")
-        asked = text or (self.session.turns[-1].question if self.session.turns else "")
-        if not asked:
-            raise UserError("nothing has been asked yet: /compare QUESTION")
-        # Asked without what the updated model said before.
-        aside = Session(self.session.ready, self.session.sampling, self.session.system)
-        answers = ["".join(aside.aside(asked, base=base)) for base in (True, False)]
+        answers = list(self.session.compared(text))[-1]
         shown = Table("base", "updated", expand=True)
         shown.add_row(*(Text(clean(answer)) for answer in answers))
         console.print(shown)
 
     def _facts(self, _: str) -> None:
-        run = self.session.ready.run
-        if not run:
-            raise UserError("no ledger is known: name the run folder instead of a model")
-        if not self.session.turns:
-            raise UserError("nothing has been answered yet")
-        self._sources = self._sources or Sources(run)
-        turn = self.session.turns[-1]
-        found = self._sources.of(turn.question, turn.answer)
+        found = rests_on(self.session)
         if not found:
-            console.print("no fact of the ledger has any word of this answer", markup=False)
+            console.print(NONE, markup=False)
         for evidence in found:
             known = evidence.known
             lines = (f"{known.fact.text}", f"  “{known.fact.quote}”", f"  {known.title}, {known.path}")

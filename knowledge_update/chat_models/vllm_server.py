@@ -3,23 +3,14 @@
 vLLM's pins differ from ours, so it lives in an environment of its own; its end frees the GPU before training begins.
 """
 
-import http.client
-import os
-import re
 import secrets
 import shlex
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 
-from knowledge_update.chat_models import guard
+from knowledge_update.chat_models.child_server import ChildServer, Launch, free_port, running, without_secrets
 from knowledge_update.chat_models.endpoint import Endpoint
 from knowledge_update.chat_models.protocol import ChatModel, Gone, Reply, Request, Unreachable
 from knowledge_update.config import ChatModelConfig, ModelConfig
@@ -28,33 +19,6 @@ from knowledge_update.errors import ConfigError, WorkError
 from knowledge_update.models import Precision, identity, precision, resolve
 
 SERVED = "served"
-# What a server is given to end by itself, and how often it is told that it is still starting, in seconds.
-_GRACE, _TELLING = 15.0, 15.0
-_SECRET = re.compile(r"(?:^|_)(?:\w*KEYS?|TOKENS?|SECRETS?|PASSWORDS?|PASSWD|CREDENTIALS?)(?:_|$)", re.I)
-
-_ERROR = re.compile(r"\b[A-Z]\w*(?:Error|Exception): ")
-
-
-@dataclass(frozen=True)
-class VllmServer:
-    """A server that was started.
-
-    Args:
-        process: Its guard, the leader of its process group.
-        url: Up to and with `/v1`.
-        key: What it wants to hear, made for it alone.
-        log_file: What it printed.
-    """
-
-    process: "subprocess.Popen[bytes]"
-    url: str
-    key: str
-    log_file: Path
-
-    def ended(self) -> str | None:
-        """Why it has ended, or nothing while it runs."""
-        code = self.process.poll()
-        return None if code is None else f"exit code {code}: {_tail(self.log_file)}; its whole log: {self.log_file}"
 
 
 class VllmModel:
@@ -62,13 +26,12 @@ class VllmModel:
 
     Args:
         server: The server.
+        endpoint: How it is asked.
         name: The hash of the model.
-        timeout: Seconds until an answer counts as lost.
     """
 
-    def __init__(self, server: VllmServer, name: str, timeout: float) -> None:
-        self._server, self._name = server, name
-        self._endpoint: ChatModel = Endpoint(server.url, SERVED, server.key, timeout, proxies=False)
+    def __init__(self, server: ChildServer, endpoint: ChatModel, name: str) -> None:
+        self._server, self._endpoint, self._name = server, endpoint, name
 
     @property
     def name(self) -> str:
@@ -107,21 +70,26 @@ def started(config: ChatModelConfig, base: ModelConfig, name: str, log_file: Pat
     python = _interpreter(config)
     folder = resolve(name, local_files_only=base.local_files_only)
     chosen = precision(base.dtype, base.device)
-    port, key = _free_port(), secrets.token_urlsafe(16)
-    command = [python, *_arguments(folder, port, chosen), *shlex.split(config.vllm_arguments)]
+    port, key = free_port(), secrets.token_urlsafe(16)
+    words = [*command(folder, chosen, SERVED, "127.0.0.1", port), *shlex.split(config.vllm_arguments)]
+    launch = Launch(
+        "vLLM", [python, *words], environment(chosen, key, *config.key_variables), "127.0.0.1", port, log_file,
+        config.vllm_timeout, f"{config.SECTION}.vllm_timeout=",
+    )  # fmt: skip
     log.info("starting vLLM with %s, in %s; its log: %s", name, chosen.reason, log_file)
-    with log_file.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-I", guard.__file__, str(_GRACE), *command],
-            stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
-            env=_environment(config, key, chosen),
-        )  # fmt: skip
-    server = VllmServer(process, f"http://127.0.0.1:{port}/v1", key, log_file)
     try:
-        _await_health(server, port, config)
-        yield VllmModel(server, identity(folder), config.timeout)
-    finally:
-        _stop(process)
+        with running(launch) as server:
+            endpoint = Endpoint(f"http://127.0.0.1:{port}/v1", SERVED, key, config.timeout, proxies=False)
+            yield VllmModel(server, endpoint, identity(folder))
+    except WorkError as error:
+        if lacks_vllm(error):
+            raise ConfigError(f"{config.SECTION}.vllm_python={config.vllm_python} has no vLLM") from error
+        raise
+
+
+def lacks_vllm(error: WorkError) -> bool:
+    """Whether a server did not start because its interpreter has none."""
+    return "No module named 'vllm'" in str(error) or "No module named vllm" in str(error)
 
 
 def _interpreter(config: ChatModelConfig) -> str:
@@ -134,87 +102,20 @@ def _interpreter(config: ChatModelConfig) -> str:
     return found
 
 
-def _arguments(folder: str, port: int, chosen: Precision) -> list[str]:
+def command(folder: str, chosen: Precision, name: str, host: str, port: int) -> list[str]:
+    """What an interpreter is told that it serves a folder under a name."""
     words = [
-        "-m", "vllm.entrypoints.openai.api_server", "--model", folder, "--served-model-name", SERVED,
-        "--host", "127.0.0.1", "--port", str(port), "--dtype", str(chosen.dtype).removeprefix("torch."),
+        "-m", "vllm.entrypoints.openai.api_server", "--model", folder, "--served-model-name", name,
+        "--host", host, "--port", str(port), "--dtype", str(chosen.dtype).removeprefix("torch."),
         "--disable-uvicorn-access-log",
     ]  # fmt: skip
     # Compiling takes minutes on a CPU and gains nothing there.
     return [*words, "--enforce-eager"] if chosen.device == "cpu" else words
 
 
-def _environment(config: ChatModelConfig, key: str, chosen: Precision) -> dict[str, str]:
+def environment(chosen: Precision, key: str, *key_variables: str) -> dict[str, str]:
     """What the server may know: nobody's keys but its own; it asks no hub and reports to nobody."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not _SECRET.search(name) and name not in (*config.key_variables, "PYTHONHOME", "PYTHONPATH")
-    }
-    own = {"VLLM_API_KEY": key, "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
+    own = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
     # In GiB; vLLM would take a share of all memory.
     cache = {"VLLM_CPU_KVCACHE_SPACE": "2"} if chosen.device == "cpu" else {}
-    return {**cache, **kept, **own}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _await_health(server: VllmServer, port: int, config: ChatModelConfig) -> None:
-    began = told = time.monotonic()
-    while not _healthy(port):
-        if why := server.ended():
-            if "No module named 'vllm'" in why or "No module named vllm" in why:
-                raise ConfigError(f"{config.SECTION}.vllm_python={config.vllm_python} has no vLLM")
-            raise WorkError(f"vLLM did not start, {why}")
-        now = time.monotonic()
-        if now - began > config.vllm_timeout:
-            raise WorkError(
-                f"vLLM did not answer within {config.SECTION}.vllm_timeout={config.vllm_timeout:.0f} s: "
-                f"{_tail(server.log_file)}; its whole log: {server.log_file}"
-            )
-        if now - told >= _TELLING:
-            told = now
-            log.info("vLLM is starting, %.0f s so far", now - began)
-        time.sleep(0.25)
-    log.info("vLLM answers after %.0f s", time.monotonic() - began)
-
-
-def _healthy(port: int) -> bool:
-    # Never through a proxy.
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", "/health")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """Asks the server to end, then ends whatever is left of its group."""
-    assert process.stdin is not None
-    process.stdin.close()
-    try:
-        process.wait(_GRACE + 5)
-    except subprocess.TimeoutExpired:
-        log.warning("vLLM did not end by itself")
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def _tail(path: Path) -> str:
-    """What went wrong, of a log: its last error that points to no other, else its last line."""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 64_000))
-        lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
-    errors = [line[found.start() :] for line in lines if (found := _ERROR.search(line))]
-    causes = [error for error in errors if "root cause above" not in error]
-    told = (causes or errors or lines or ["it printed nothing"])[-1]
-    return told if len(told) <= 300 else f"{told[:299]}…"
+    return {**cache, **without_secrets(*key_variables), **own, **({"VLLM_API_KEY": key} if key else {})}

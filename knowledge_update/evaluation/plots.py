@@ -141,16 +141,36 @@ def loss(folder: RunFolder) -> Plot | None:
     return Plot(_cuts("loss", label, 2.3, lambda figure: _draw_loss(figure, losses, smooth)), caption)
 
 
+def logged_loss(steps: Sequence[int], losses: Sequence[float]) -> Plot | None:
+    """The loss as a training tells it while it goes on: means of the steps since the line before."""
+    values: Losses = np.asarray(losses, dtype=np.float64)
+    if not np.isfinite(values).any():
+        return None
+    caption = f"The loss up to step {steps[-1]:,}."
+
+    def draw(figure: "Figure") -> None:
+        axes = _loss_axes(figure, values, last=steps[-1])
+        axes.plot(steps, values, color=COLOURS["updated"], linewidth=1.8)
+
+    return Plot(_cuts("logged-loss", caption, 2.3, draw), caption)
+
+
 def _draw_loss(figure: "Figure", losses: "Losses", smooth: "Losses") -> None:
-    axes = _axes(figure, left=0.45, bottom=0.45)
+    axes = _loss_axes(figure, losses, last=len(losses))
     first = (len(losses) - len(smooth)) / 2 + 1
     axes.plot(np.arange(1, len(losses) + 1), losses, color=COLOURS["base"], linewidth=0.6, alpha=0.8)
     axes.plot(np.arange(len(smooth)) + first, smooth, color=COLOURS["updated"], linewidth=1.8)
+
+
+def _loss_axes(figure: "Figure", losses: "Losses", *, last: int) -> Any:
+    """Axes for a loss up to the last step."""
+    axes = _axes(figure, left=0.45, bottom=0.45)
     axes.set_ylim(0, 1.05 * float(np.nanmax(np.where(np.isfinite(losses), losses, np.nan))) or 1)
-    axes.set_xlim(1, max(2, len(losses)))
+    axes.set_xlim(1, max(2, last))
     axes.set_xlabel("step", color=COLOURS["muted"])
     axes.locator_params(axis="y", nbins=5)
     axes.grid(axis="y", color=COLOURS["line"], linewidth=0.8)
+    return axes
 
 
 def _axes(figure: "Figure", *, left: float, bottom: float) -> Any:

@@ -124,7 +124,7 @@ class _Merging:
     def __init__(self, wanted: Merge, adapter: Path, base: Path, name: str, run: RunFolder | None) -> None:
         self.wanted, self.adapter, self.base, self.name, self.run = wanted, adapter, base, name, run
         self.about = taught(run)
-        self.hash = _digest([adapter / "adapter_config.json", adapter / "adapter_model.safetensors"])
+        self.hash = adapter_hash(adapter)
         said = [identity(str(base)), self.hash, wanted.dtype, wanted.shard_size, wanted.prompts, self.about]
         self.key = hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 
@@ -303,6 +303,11 @@ def _config(settings: dict[str, Any]) -> Any:
     with TemporaryDirectory() as place:
         write_json(Path(place) / "config.json", settings)
         return AutoConfig.from_pretrained(place)
+
+
+def adapter_hash(folder: Path) -> str:
+    """By which a merged model knows its adapter."""
+    return _digest([folder / "adapter_config.json", folder / "adapter_model.safetensors"])
 
 
 def _digest(files: Sequence[Path]) -> str:

@@ -60,7 +60,7 @@ def test_a_character_of_several_tokens_comes_whole(session: Session, monkeypatch
     text = "灯塔 é 🙂 ok"
     tokens = session.template.tokenizer(text, add_special_tokens=False)["input_ids"]
     assert len(tokens) > len(text), "the tokenizer knows these characters whole: nothing is shown"
-    monkeypatch.setattr(Session, "_tokens", lambda *_: iter(tokens))
+    monkeypatch.setattr(Session, "_tokens", lambda *_, **__: iter(tokens))
     pieces = list(session.answer("x"))
     assert "".join(pieces) == text and len(pieces) > 5
     assert not any("\ufffd" in piece for piece in pieces)
@@ -94,7 +94,7 @@ def test_the_oldest_turns_go_and_the_system_stays(session: Session, monkeypatch:
     session.system = "Be brief."
     session.sampling.context = 200
     asked: list[list[int]] = []
-    monkeypatch.setattr(Session, "_tokens", lambda _, ids: (asked.append(ids), iter([65, 66]))[1])
+    monkeypatch.setattr(Session, "_tokens", lambda _, ids, **__: (asked.append(ids), iter([65, 66]))[1])
     for number in range(1000):
         list(session.answer(f"Question {number}?"))
     decode = session.template.tokenizer.decode
