@@ -1,11 +1,13 @@
-"""What use costs and whether it is exact: merging, the chat beside a bare `generate`; each measured here and now.
+"""What use costs and whether it is exact: merging, the chat, the page under load, vLLM; each measured here and now.
 
     python benchmarks/using.py [--quick] [--json FILE]
 
 `merge.memory_ratio` is the peak of a whole merging process, Python and its libraries included, to the size of the
 base's weights; the other figures of `merge` are the verification's, in fp32 before the cast. `chat.first_token_ratio`
 and `chat.rate_ratio` are ours to those of `generate` on the same model with the same ids: medians of rounds by turns.
-What is not measured is null: the web and vLLM, so far.
+`web` is what a crowd of visitors saw (`crowd.py`); `vllm.agreement` the share of 200 greedy answers of a vLLM server
+on the merged folder that are those of `infer` in fp32 (`served.py`), null where KUPDATE_VLLM_PYTHON names no
+interpreter that has vLLM, and with --quick.
 """
 
 import argparse
@@ -21,6 +23,9 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import crowd
+import served
+
 MODEL = "smollm2-135m"
 QUESTION = "Tell me what a lighthouse is, and how it is kept."
 
@@ -32,13 +37,17 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures here too")
     parser.add_argument("--model", default=MODEL, help="the base")
     parser.add_argument("--adapter", help="an adapter of it; a random one where none is named")
-    given = parser.parse_args()
+    given, vllm = parser.parse_args(), os.environ.get("KUPDATE_VLLM_PYTHON")
     with TemporaryDirectory() as place:
         adapter = given.adapter or str(_random_adapter(given.model, Path(place) / "adapter"))
         figures = {
             "merge": _merge(given.model, adapter, Path(place)),
             "chat": _chat(given.model, rounds=5 if given.quick else 15, tokens=48 if given.quick else 128),
-            "web": None, "vllm": None,
+            "web": crowd.measure(
+                [given.model, f"--lora_weights={adapter}"], users=8 if given.quick else 32,
+                seconds=60 if given.quick else 300,
+            ),
+            "vllm": None if given.quick or not vllm else served.measure(given.model, adapter, vllm, Path(place)),
         }  # fmt: skip
     text = json.dumps(figures, indent=2)
     print(text)

@@ -136,7 +136,7 @@ FLAGS: tuple[Flag, ...] = (
     Flag("output_path", ("train",), "output_dir"),
     Flag("bf16", (*_MODEL, "merge", *_TALK), "model.dtype", _switch("bfloat16", "auto"), bare=True),
     Flag("fp16", (*_MODEL, "merge", *_TALK), "model.dtype", _switch("float16", "auto"), bare=True),
-    Flag("dtype", ("merge",), "model.dtype"),
+    Flag("dtype", ("merge", "serve"), "model.dtype"),
     Flag("learning_rate", _TRAIN, "optimizer.learning_rate", float),
     Flag("optimizer", _TRAIN, "optimizer.name", _OPTIMIZER),
     Flag("optim", _TRAIN, "optimizer.name", _OPTIMIZER),

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from knowledge_update.addresses import listening
+from knowledge_update.chat.addresses import listening
 from knowledge_update.errors import UserError
 
 Model = Annotated[str | None, typer.Argument(help="A run folder, an adapter's, or any model.")]
@@ -67,7 +67,7 @@ def serve(
     ] = None,
 ) -> None:  # fmt: skip
     """The endpoint of OpenAI's form that other programs ask: an existing server's, on the merged model."""
-    from knowledge_update import serving
+    from knowledge_update.chat import serving
 
     if model and model_path and model != model_path:
         raise UserError(f"two models were named: {model} and --model_path {model_path}; give one of them")

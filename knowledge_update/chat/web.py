@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from knowledge_update.addresses import private, shown
+from knowledge_update.chat.addresses import private, shown
 from knowledge_update.chat.session import Session
 from knowledge_update.display import console, log
 from knowledge_update.errors import ConfigError, UserError

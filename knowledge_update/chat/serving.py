@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from knowledge_update.adapters import is_adapter
-from knowledge_update.addresses import listening, private, shown
+from knowledge_update.chat.addresses import listening, private, shown
 from knowledge_update.chat_models import vllm_server
 from knowledge_update.chat_models.child_server import ChildServer, Launch, running, without_secrets
 from knowledge_update.config import ModelConfig
