@@ -138,6 +138,18 @@ def _fact(number: int, draw: random.Random, names: set[str]) -> Fact:
     return Fact(f"f{number:04d}", statement, [(asking, statement) for asking in trained], (held_out, value), backward)
 
 
+def changed(fact: Fact, seed: int) -> Fact:
+    """The same thing with another value, asked for in the same words."""
+    relation, subject = _RELATIONS[int(fact.id[1:]) % len(_RELATIONS)], fact.backward[1]
+    question, before = fact.held_out
+    draw, value = random.Random(f"{seed} {fact.id}"), before
+    while value == before:
+        value = relation.value(draw)
+    statement = relation.statement.format(s=subject, v=value)
+    backward = (relation.backward.format(v=value), subject)
+    return Fact(fact.id, statement, [(asked, statement) for asked, _ in fact.trained], (question, value), backward)
+
+
 def _endless(draw: random.Random) -> Iterator[str]:
     """Names of four syllables, of which there are 24 million: a value's, of three, is never among them."""
     while True:
