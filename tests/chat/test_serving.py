@@ -122,7 +122,7 @@ def test_a_port_that_is_taken_and_a_key_that_nobody_asks_for_are_told(
     assert (code, stderr) == (2, told)
     monkeypatch.setenv("KUPDATE_SERVE_KEY", "k3y")
     code, stdout, stderr = kupdate("serve", "absent", "--server=transformers")
-    assert code == 2 and "`transformers serve` asks for no key" in stderr and "k3y" not in stdout + stderr
+    assert code == 2 and "`transformers serve` asks nobody for a key" in stderr and "k3y" not in stdout + stderr
 
 
 def test_a_server_that_does_not_start_is_told(kupdate: Kupdate, unending: Path, tmp_path: Path) -> None:
