@@ -230,9 +230,9 @@ class EvaluationConfig:
 
     resamples: int = 2000
     retention: bool = True
-    trained: int | None = 40
+    trained: int | None = 24
     unanswerable: int | None = 24
-    retrieval: int | None = 12
+    retrieval: int | None = 8
     # Of the facts that newer documents superseded, and of those that none says any more, each.
     updates: int | None = 40
     passages: int = 3

@@ -4,6 +4,7 @@ import re
 import resource
 import statistics
 import sys
+import time
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 from knowledge_update.models import matmul_seconds
 
 REPEATS, MOST_SECONDS = 5, 0.75
+# Seconds of computing until new threads stand on cores of their own: first they share one, and wait for each other.
+_SETTLED = 0.4
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,9 @@ def matmul_peak(dtype: Any, device: str = "cpu") -> float:
         dtype: The type that is trained in.
         device: Where.
     """
-    width = 256
+    width, end = 256, time.perf_counter() + _SETTLED
+    while time.perf_counter() < end:
+        matmul_seconds(width, dtype, device, 1)
     while width < 2048 and min(matmul_seconds(width, dtype, device, 2)) * 8 * (REPEATS + 1) < MOST_SECONDS:
         width *= 2
     return 2 * width**3 / statistics.median(matmul_seconds(width, dtype, device, REPEATS))

@@ -14,6 +14,7 @@ from knowledge_update.training.objective import loss_of, packs
 from knowledge_update.training.rows import Encoded, Encoder
 from knowledge_update.training.speed import Speedometer, Work, matmul_peak, memory, work_of
 from knowledge_update.training_config import AdapterConfig
+from knowledge_update.workers import workers
 
 # Of the tiny model's layer: q, k, v, o, and three maps of the MLP.
 LAYER = 32 * (32 + 16 + 16 + 32) + 3 * 32 * 64
@@ -90,6 +91,7 @@ def test_the_peak_is_measured_in_two_seconds() -> None:
 
 def test_a_slow_type_is_measured_on_small_matmuls(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
+    monkeypatch.setattr(speed, "_SETTLED", 0.0)
     matmul_peak.cache_clear()
 
     def slow(width: int, dtype: Any, device: str, repeats: int) -> list[float]:
@@ -103,6 +105,20 @@ def test_a_slow_type_is_measured_on_small_matmuls(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(speed, "matmul_seconds", lambda width, *_: asked.append(width) or [1e-5])
     assert matmul_peak(torch.bfloat16) == pytest.approx(2 * 2048**3 * 1e5)
     matmul_peak.cache_clear()
+
+
+def test_threads_that_were_just_made_do_not_slow_the_peak() -> None:
+    peaks, threads = [], torch.get_num_threads()
+    torch.set_num_threads(2)
+    for _ in range(4):
+        with workers("cpu") as hands:
+            for done in [hands.start(torch.mm, torch.ones(300, 300), torch.ones(300, 300)) for _ in range(20)]:
+                done.result()
+        matmul_peak.cache_clear()
+        peaks.append(matmul_peak(torch.float32))
+    matmul_peak.cache_clear()
+    torch.set_num_threads(threads)
+    assert max(peaks) < 5 * min(peaks)
 
 
 def test_memory_is_what_this_process_holds() -> None:
