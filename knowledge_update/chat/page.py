@@ -4,7 +4,7 @@ Markdown stays unread: an image in an answer would make the browser of whoever r
 """
 
 import re
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from html import escape
 from pathlib import Path
@@ -40,11 +40,11 @@ def page(visitor: Visitor | None, run: RunFolder | None, *, at_once: int, waitin
     with gr.Blocks(title="Knowledge Update", fill_height=True, analytics_enabled=False) as blocks:
         # Beside the tabs: among them it would be counted as one.
         kept = gr.State(visitor) if visitor else None
-        with gr.Tabs():
+        with gr.Tabs() as tabs:
             if visitor and kept:
                 _talk(visitor, kept, run, at_once)
             if run:
-                _run_tab(run)
+                _run_tab(run, tabs, blocks, seen=visitor is None)
     blocks.queue(max_size=waiting, default_concurrency_limit=at_once, api_open=False)
     return blocks
 
@@ -184,17 +184,24 @@ def _facts(visitor: Visitor) -> str:
         return run_page.evidence_html([], str(error))
 
 
-def _run_tab(run: RunFolder) -> None:
-    # What is shown when the page opens is asked for then, and again while somebody looks.
-    looked: Callable[[], str] = lambda: run_page.progress_html(run)  # noqa: E731
+def _run_tab(run: RunFolder, tabs: gr.Tabs, blocks: gr.Blocks, *, seen: bool) -> None:
+    """The tab of a run; `seen` is whether it is what the page opens with."""
+    quick: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
     with gr.Tab("Run", id="run") as tab:
-        progress = gr.HTML(looked, elem_id="progress")
+        progress = gr.HTML(elem_id="progress")
         report = gr.HTML(elem_id="report")
-        timer = gr.Timer(_LOOK)
-    timer.tick(looked, None, [progress], queue=False, show_progress="hidden", api_name=False)
-    tab.select(
-        lambda: run_page.report_html(run), None, [report], queue=False, show_progress="hidden", api_name="report"
-    )
+        timer = gr.Timer(_LOOK, active=seen)
+    opened = [tab.select, blocks.load] if seen else [tab.select]
+    gr.on(
+        [timer.tick, *opened], lambda: run_page.progress_html(run), None, [progress], api_name="progress", **quick
+    )  # fmt: skip
+    gr.on(opened, lambda: run_page.report_html(run), None, [report], api_name="report", **quick)
+    tabs.select(_looking, None, [timer], api_name=False, **quick)
+
+
+def _looking(event: gr.SelectData) -> gr.Timer:
+    """A training is looked at while its tab is."""
+    return gr.Timer(active=event.value == "Run")
 
 
 def style() -> str:

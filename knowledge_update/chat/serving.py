@@ -73,6 +73,7 @@ def serve(wanted: Serving) -> None:
                 _watch(launch.name, server)
     except WorkError as error:
         if vllm_server.lacks_vllm(error):
+            shutil.rmtree(place)
             raise ConfigError(f"{python} has no vLLM: --vllm_python or {PYTHON} names another") from error
         # Its log stays, to be read.
         raise

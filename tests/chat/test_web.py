@@ -1,6 +1,7 @@
 """The page in a real browser: what is seen and done, that nobody hears another, and that nothing leaves the machine."""
 
 import hashlib
+import importlib
 import os
 import re
 import signal
@@ -348,6 +349,15 @@ def test_a_login_is_asked_for_where_the_environment_has_one(shared: Browser, une
     finally:
         assert server.end() == 0
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"s3 cret" in path.read_bytes()]
+
+
+@pytest.mark.soak
+def test_a_crowd_is_answered_without_error_mixing_or_growth(taught: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    found = importlib.import_module("crowd").measure([str(taught)], users=32, seconds=300)
+    print(found)
+    assert (found["users"], found["errors"], found["mixed"]) == (32, 0, 0)
+    assert found["turns"] > 32 and found["memory_growth"] < 0.05
 
 
 @pytest.mark.parametrize(
