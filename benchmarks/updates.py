@@ -46,7 +46,7 @@ from knowledge_update.evaluation.stage import scored  # noqa: E402
 from knowledge_update.run_folder import RunFolder, read_json, write_json  # noqa: E402
 
 ASKED = ("evaluation.updates=null", "evaluation.trained=0", "evaluation.unanswerable=0", "evaluation.retrieval=0")
-QUICK = ("training.epochs=4", "evaluation.retention=false")
+QUICK = ("training.epochs=6", "training.replay_share=0", "evaluation.retention=false")
 Row = dict[str, Any]
 Documents = dict[str, list[invented.Fact]]
 
