@@ -135,8 +135,11 @@ class Browser:
 
         def done() -> list[tuple[str, str]] | None:
             said = self.said()
-            whole = len(said) == 2 * turns and said[-1][0] == "bot" and said[-1][1].strip()
-            return said if whole and "writing" not in self.text("#note") else None
+            if len(said) != 2 * turns or not said[-1][1].strip():
+                return None
+            # The two parts of the page do not change in the same instant.
+            time.sleep(0.2)
+            return said if "writing" not in self.text("#note") and said == self.said() else None
 
         return list(self.until(done, f"{turns} turns"))
 
