@@ -68,7 +68,7 @@ def test_a_run_is_merged_once_and_served_to_a_client(taught: Path, tmp_path: Pat
     assert started
     assert not any(b"s3cret" in Path(f"/proc/{pid}/environ").read_bytes() for pid in started)
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=300) == 0
     end = time.monotonic() + 20
     while alive := [pid for pid in started if Path(f"/proc/{pid}").exists()]:
         assert time.monotonic() < end, alive
