@@ -45,9 +45,10 @@ def replayed(model: Any, template: ChatTemplate, config: Config, folder: RunFold
     if missing:
         known |= _asked(model, template, config, folder.replay, missing)
     rows = [{"id": name, "prompt": prompts[name], "answer": known[name]} for name in sorted(prompts)]
-    if len(_known(folder.replay, prompts)) < len(prompts):
+    # Whoever answered them, and in whatever order: the same file.
+    if read_journal(folder.replay) != rows:
         write_rows(folder.replay, rows)
-    _keep(cached, prompts, rows)
+    _keep(cached, rows)
     return [_row(row) for row in rows if row["answer"]]
 
 
@@ -64,13 +65,15 @@ def _asked(model: Any, template: ChatTemplate, config: Config, path: Path, missi
     return known
 
 
-def _keep(cached: Path, prompts: dict[str, str], rows: list[Row]) -> None:
-    """Puts the answers into the cache, where it does not have them all."""
-    if len(_known(cached, prompts)) == len(prompts):
+def _keep(cached: Path, rows: list[Row]) -> None:
+    """Puts the answers into the cache, beside those to other prompts."""
+    before = {row["id"]: row for row in read_journal(cached)}
+    after = before | {row["id"]: row for row in rows}
+    if after == before:
         return
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
-        write_rows(cached, rows)
+        write_rows(cached, [after[name] for name in sorted(after)])
     except (OSError, WorkError) as error:
         log.info("the answers for replay are kept for this run alone: %s", error)
 
