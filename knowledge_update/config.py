@@ -232,7 +232,7 @@ class EvaluationConfig:
     retention: bool = True
     trained: int | None = 24
     unanswerable: int | None = 24
-    retrieval: int | None = 8
+    retrieval: int | None = 6
     # Of the facts that newer documents superseded, and of those that none says any more, each.
     updates: int | None = 40
     passages: int = 3
