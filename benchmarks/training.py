@@ -175,7 +175,7 @@ def measured(given: argparse.Namespace, folder: Path) -> Iterator[Row]:
             yield found
     if "knowledge" in parts:
         pair = [
-            Arm("ours", OURS, "teach_ours.py", steps=10),
+            Arm("ours", OURS, "teach_ours.py", steps=25),
             Arm("trl_best", _trl(peers), "train_trl.py", TRL_BEST["short"], 15),
         ]
         for detail in knowledge.measure(pair, folder, dtype):

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 # Every token of an answer reads the keys and values of all rows before it: more of them than this are slower together
 # than apart (benchmarks/LOG.md).
 BATCH_TOKENS = 12_000
+# How a model is asked with a text before it.
+READING = {
+    "en": "{text}\n\nAnswer with a few words from the text above.\nQuestion: {question}",
+    "zh": "{text}\n\n请用上文中的几个字回答。\n问题：{question}",
+}
 # A beginning of fewer tokens that groups share is as fast read again as found again.
 WORTH_SHARING = 48
 
@@ -238,3 +243,8 @@ def _read(model: Any, prefix: list[int], device: Any, known: _Layers) -> _Layers
 def question_prompts(template: ChatTemplate, questions: Sequence[tuple[str, str]]) -> list[Prompt]:
     """Prompts for (id, question) pairs, asked without any document."""
     return [Prompt(identity, tuple(template.question(question))) for identity, question in questions]
+
+
+def reading(text: str, question: str, language: str) -> str:
+    """A question with a text before it that answers it, in the text's language."""
+    return READING[language].format(text=text, question=question)

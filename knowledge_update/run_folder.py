@@ -127,6 +127,11 @@ class RunFolder:
         return self.path / "clock.json"
 
     @property
+    def second_pass(self) -> Path:
+        """When a training of two passes turned, and to which facts."""
+        return self.path / "second-pass.json"
+
+    @property
     def spent(self) -> Path:
         """Seconds spent on a run that has a budget."""
         return self.path / "spent.json"

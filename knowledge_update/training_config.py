@@ -195,6 +195,13 @@ class TrainingConfig:
     replay_weight: float = 2.0
     replay_pull: float = 1.5
     balance: float = 0.5
+    # How much of an answer's label is what the untouched model says with the fact before the question.
+    distil: float = 0.0
+    # The share of the training at its end in which facts are trained that are not known then, in new wordings too.
+    second_pass: float = 0.0
+    # How far answers to general prompts may end from the untouched model's, KL divergence in nats a token: the adapter
+    # is weakened until they are nearer.
+    retention_limit: float | None = None
     # What layers put out is computed again for the gradient: less memory, about a quarter more time.
     gradient_checkpointing: bool = False
     checkpoint_seconds: float = 60.0
@@ -212,6 +219,10 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         check(self.epochs is None or self.epochs > 0, "training.epochs", self.epochs, "above 0")
         check(0 <= self.balance <= 1, "training.balance", self.balance, "from 0 (labels) to 1 (rows)")
+        check(0 <= self.distil <= 1, "training.distil", self.distil, "a share from 0 to 1")
+        check(0 <= self.second_pass < 1, "training.second_pass", self.second_pass, "a share from 0 to below 1")
+        limit = self.retention_limit is None or self.retention_limit > 0
+        check(limit, "training.retention_limit", self.retention_limit, "above 0")
         check(self.replay_weight > 0, "training.replay_weight", self.replay_weight, "above 0")
         check(self.replay_pull >= 0, "training.replay_pull", self.replay_pull, "0 or more")
         check(self.batch_tokens >= 1, "training.batch_tokens", self.batch_tokens, "at least 1")

@@ -30,7 +30,7 @@ class Pace:
         self.task = json.loads(Path(task or sys.argv[1]).read_text())
         self.settings = self.task["settings"]
         self._seconds, self._losses, self._left, self._loaded = [], [], 0, 0
-        self._model, self._adapter = None, None
+        self._write, self._adapter = None, None
 
     @property
     def rows(self):
@@ -57,7 +57,7 @@ class Pace:
         """
         import torch
 
-        self._model = model
+        self._write = model.save_pretrained
         for parameter in model.parameters():
             parameter.detach().sum()
         pairs = [[list(row["input_ids"]), list(row["labels"])] for row in rows]
@@ -83,9 +83,9 @@ class Pace:
             self._report(done=False)
             self._wait()
 
-    def saves(self, model):
-        """Names the model whose adapter is written, where that is not the one which was given at the start."""
-        self._model = model
+    def saves(self, write):
+        """Says how the adapter is written into a folder, where that is not `save_pretrained` of the model."""
+        self._write = write
 
     def end(self):
         """Reports what was trained since the last report, the training being over."""
@@ -94,7 +94,7 @@ class Pace:
     def _report(self, done):
         memory = (_memory("VmHWM") - self._loaded) / GIB
         if self._adapter:
-            self._model.save_pretrained(self._adapter)
+            self._write(self._adapter)
         self._say({"seconds": self._seconds, "losses": self._losses, "memory": memory, "done": done})
         self._seconds, self._losses = [], []
 

@@ -21,8 +21,9 @@ from knowledge_update.training import methods
 from knowledge_update.training.batching import Streams, plan
 from knowledge_update.training.engines import OneProcess
 from knowledge_update.training.loop import train
+from knowledge_update.training.opinions import with_opinions
 from knowledge_update.training.pace import Pace as Steps
-from knowledge_update.training.replay import replayed, with_opinions
+from knowledge_update.training.replay import replayed
 from knowledge_update.training.rows import Encoder, Weighed
 from knowledge_update.training.trunk import trunk_of
 from knowledge_update.training_config import TrainingConfig
@@ -49,7 +50,13 @@ def main() -> None:
     )
     batches = plan(streams, settings, config.seed)
     wrapped = methods.attach(model, config.adapter, config.seed)
-    pace.saves(wrapped)
+
+    def write(folder: str) -> None:
+        # Its layers are named by their numbers in the whole model.
+        with trunk.whole() if trunk else nullcontext():
+            wrapped.save_pretrained(folder)
+
+    pace.saves(write)
     engine = OneProcess(wrapped, tuple(encoder.prefix), trunk.hidden if trunk else None)
     optimizer = engine.drives(config.optimizer)
     with trunk.upper() if trunk else nullcontext():

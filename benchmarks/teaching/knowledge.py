@@ -17,6 +17,7 @@ import invented
 
 from knowledge_update.adapters import load_adapter
 from knowledge_update.config import Config
+from knowledge_update.errors import KnowledgeUpdateError
 from knowledge_update.inference import Generator, question_prompts
 from knowledge_update.models import EMBEDDED, load_model, load_tokenizer, precision, resolve
 from knowledge_update.templates import ChatTemplate
@@ -24,7 +25,7 @@ from knowledge_update.training.rows import IGNORED, Encoder
 from teaching.arms import Arm, Process
 from teaching.rows import Settings, digest
 
-FACTS, SEED, EPOCHS, ROWS_PER_STEP = 240, 7, 10, 16
+FACTS, SEED, EPOCHS, ROWS_PER_STEP = 240, 7, 8, 16
 Row = dict[str, Any]
 
 
@@ -37,7 +38,7 @@ def measure(arms: list[Arm], folder: Path, dtype: str) -> Iterator[Row]:
     for arm in arms:
         try:
             curves[arm.name] = _curve(arm, task, made, folder, dtype)
-        except (OSError, RuntimeError) as error:
+        except (KnowledgeUpdateError, OSError, RuntimeError) as error:
             curves[arm.name] = {"error": str(error)}
         yield figures(curves)
 

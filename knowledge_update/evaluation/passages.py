@@ -1,15 +1,10 @@
 """Questions with passages before them: the right one (the open book), or those that a search finds."""
 
 from knowledge_update.evaluation.retrieval import Retriever
-from knowledge_update.inference import Prompt
+from knowledge_update.inference import Prompt, reading
 from knowledge_update.ledger import Ledger
 from knowledge_update.run_folder import Row, RunFolder
 from knowledge_update.templates import ChatTemplate
-
-WORDS = {
-    "en": "{passages}\n\nAnswer with a few words from the text above.\nQuestion: {question}",
-    "zh": "{passages}\n\n请用上文中的几个字回答。\n问题：{question}",
-}
 
 
 class Passages:
@@ -53,6 +48,6 @@ class Passages:
         chunks = [self.chunks[number] for number in numbers]
         titled = [f"{self.documents[chunk.document].title}\n{chunk.text}" for chunk in chunks]
         language = self.documents[self.chunks[best].document].language
-        text = WORDS[language].format(passages="\n\n".join(titled), question=row["question"])
+        text = reading("\n\n".join(titled), row["question"], language)
         group = " ".join(chunk.id for chunk in chunks)
         return Prompt(row["id"], tuple(self.template.question(text)), group)

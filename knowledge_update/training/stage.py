@@ -3,9 +3,8 @@
 import hashlib
 import json
 import math
-import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -16,19 +15,23 @@ from knowledge_update import processes
 from knowledge_update.config import Config
 from knowledge_update.display import log
 from knowledge_update.durations import seconds_of
-from knowledge_update.errors import WorkError
+from knowledge_update.errors import ConfigError, WorkError
 from knowledge_update.ledger import Drop, Ledger
 from knowledge_update.models import Precision, configuration, identity, load_model, load_tokenizer, precision, resolve
-from knowledge_update.run_folder import Row, RunFolder, digest, folder_of_first, read_json, write_json
+from knowledge_update.run_folder import Row, RunFolder, digest, read_json
 from knowledge_update.templates import ChatTemplate
-from knowledge_update.training import checkpoints, choices, methods, optimizers, schedules, trackers
+from knowledge_update.training import checkpoints, choices, methods, optimizers, schedules, strength, trackers
 from knowledge_update.training.batching import Streams, endless, plan, steps_an_epoch
-from knowledge_update.training.engines import Engine, Group, check, chosen, engine_for, joined, shards
+from knowledge_update.training.distillation import distilled
+from knowledge_update.training.engines import Group, check, chosen, engine_for, joined, shards
 from knowledge_update.training.loop import train
+from knowledge_update.training.opinions import with_opinions
 from knowledge_update.training.pace import Clock, paced
 from knowledge_update.training.recorder import Recorder
-from knowledge_update.training.replay import replayed, with_opinions
+from knowledge_update.training.replay import replayed
 from knowledge_update.training.rows import Encoded, Encoder, Weighed
+from knowledge_update.training.saving import Saver
+from knowledge_update.training.second_pass import SecondPass, parted
 from knowledge_update.training.snapshots import Snapshots
 from knowledge_update.training.speed import Speedometer, matmul_peak, work_of
 from knowledge_update.training.taught import Taught, documents_of, taught
@@ -76,6 +79,7 @@ def run(config: Config, folder: RunFolder) -> Trained:
     began = time.monotonic() - processes.waited()
     methods.check(config)
     optimizers.check(config.optimizer)
+    strength.check(config)
     schedules.check(config.schedule)
     trackers.check(config.tracker)
     with joined(always=shards(chosen(config.engine))) as group:
@@ -116,6 +120,7 @@ def _prepared(
     template = ChatTemplate(load_tokenizer(base))
     encoder = Encoder(template)
     rows = group.in_turn(lambda: taught(config, folder, encoder))
+    _has_facts(config.training, rows)
     size = _size(config, base, rows)
     config, reasons = choices.chosen(config, size)
     if given:
@@ -133,9 +138,27 @@ def _prepared(
     model = load_model(base, fastest, config.model.bits)
     answered = group.in_turn(lambda: replayed(model, template, config, folder, rows.languages))
     replay = encoder.encode_all(answered)
+    if config.training.retention_limit is not None and not replay:
+        raise WorkError("training.retention_limit: the untouched model has answered no general prompt to tell it by")
     trunk = _trunk(model, (rows.questions, rows.texts, replay, rows.aside), encoder, config)
     replay = with_opinions(model, replay, encoder.prefix, config.training.replay_pull, trunk)
+    if config.training.distil:
+        rows = distilled(model, rows, folder, encoder, config.training.distil)
     return Prepared(config, key, clock, model, template, trunk, replay, rows)
+
+
+def _has_facts(settings: TrainingConfig, rows: Taught) -> None:
+    """Refuses what needs to know the facts that rows are about, where that is not known.
+
+    Raises:
+        ConfigError: When so.
+    """
+    for name, value in (("distil", settings.distil), ("second_pass", settings.second_pass)):
+        if value and not rows.facts:
+            raise ConfigError(
+                f"training.{name}={value:g} needs the facts that rows are about, rows of files tell none: "
+                f"say training.{name}=0"
+            )
 
 
 def _size(config: Config, base: str, rows: Taught) -> choices.Size:
@@ -165,7 +188,8 @@ def _train(ready: Prepared, config: Config, folder: RunFolder, group: Group) -> 
     settings, clock = config.training, ready.clock
     wrapped = methods.attach(ready.model, config.adapter, config.seed, checkpointing=settings.gradient_checkpointing)
     meter = _meter(wrapped, ready.trunk, settings, group)
-    streams = _streams(_in_time(ready, meter, folder, group), ready.replay, settings)
+    rows = _in_time(ready, meter, folder, group)
+    streams = _streams(rows, ready.replay, settings)
     batches = plan(streams, settings, config.seed)
     an_epoch = steps_an_epoch(streams, settings, len(batches))
     hidden = ready.trunk.hidden if ready.trunk else None
@@ -181,22 +205,31 @@ def _train(ready: Prepared, config: Config, folder: RunFolder, group: Group) -> 
         if processes.first():
             folder.metrics.unlink(missing_ok=True)
     state = before[1] if before else checkpoints.Progress(ready.key, 0, [], 0.0)
-    pace = paced(batches, streams, config, clock, partial(_tried, saver, folder))
+    pace = paced(batches, streams, config, clock, partial(_tried, saver, folder, ready.replay, settings))
     log.info("%s", schedules.described(config.schedule, config.optimizer.rate, len(batches)))
     if before:
         log.info("going on from step %d", state.step)
     aside = Weighed(ready.rows.aside, settings.balance)
     validate = partial(engine.loss, aside, settings.validation_rows) if aside else None
     recorder = Recorder(folder, state, engine, settings, pace, clock, snapshots, validate, an_epoch, meter)
-    ordered = batches if math.isfinite(pace.steps) else endless(streams, settings, config.seed)
+    ordered: Iterable[Sequence[Encoded]] = batches
+    if settings.second_pass:
+        drawn, noted = partial(_streams, replay=ready.replay, settings=settings), folder.second_pass
+        twice = SecondPass(parted(rows), drawn, settings, config.seed, engine, pace, noted, ready.key)
+        ordered = twice.batches(state.step)
+    elif math.isinf(pace.steps):
+        ordered = endless(streams, settings, config.seed)
     tracked = trackers.opened(config.tracker, folder.path, _settings(config), state.step)
     with tracked as recorder.tracker, recorder, ready.trunk.upper() if ready.trunk else nullcontext():
         train(wrapped, optimizer, ordered, engine, pace, config, start=state.step, after=recorder.after)
+        if settings.retention_limit is not None:
+            at_once = settings.validation_rows
+            strength.lowered(wrapped, engine, ready.replay, aside, settings.retention_limit, at_once)
     best = snapshots.best if settings.keep_best and math.isfinite(snapshots.lowest) else None
     if best:
         log.info("the best by validation is kept, not the last (training.keep_best)")
     result = Trained(recorder.step, recorder.rows, recorder.last_loss, round(recorder.seconds, 1))
-    _save(saver, config, folder, ready, result, recorder.losses, best)
+    saver.finish(folder, _arguments(ready, result), recorder.losses, best)
     clock.forget()
     return result
 
@@ -240,65 +273,20 @@ def _meter(model: Any, trunk: Trunk | None, settings: TrainingConfig, group: Gro
     return Speedometer(work_of(model, trunk.depth if trunk else 0), peak, base.device.type, settings.log_steps)
 
 
-class Saver:
-    """Writes what is trained, with what is needed to use it.
-
-    Args:
-        model: As `methods.attach` gives it.
-        engine: Knows what is trained, whole; all its processes gather it, the first writes.
-        template: The model's chat template.
-        trunk: The lower layers, where they are computed apart.
-    """
-
-    def __init__(self, model: Any, engine: Engine, template: ChatTemplate, trunk: Trunk | None) -> None:
-        self.model, self.engine, self.template, self.trunk = model, engine, template, trunk
-
-    def write(self, path: Path) -> None:
-        """Writes into an empty folder."""
-        whole = self.engine.whole()
-        if processes.first():
-            with self.trunk.whole() if self.trunk else nullcontext():
-                methods.save(self.model, path, whole)
-            self.template.tokenizer.save_pretrained(str(path))
+def _tried(saver: Saver, folder: RunFolder, replay: Sequence[Encoded], settings: TrainingConfig) -> None:
+    """Does a third of what the end will take, to see how long that is."""
+    saver.tried(folder)
+    if settings.retention_limit is not None:
+        strength.tried(saver.engine, replay, settings.validation_rows)
 
 
-def _tried(saver: Saver, folder: RunFolder) -> None:
-    """Writes what is trained where it is removed again: to see how long that takes, and that there is room for it."""
-    with folder_of_first(folder.trial) as unfinished:
-        saver.write(unfinished)
-    if processes.first():
-        shutil.rmtree(folder.trial)
-
-
-def _save(
-    saver: Saver,
-    config: Config,
-    folder: RunFolder,
-    ready: Prepared,
-    result: Trained,
-    losses: list[float],
-    best: Path | None,
-) -> None:
-    """Writes what was trained, or what was best of it, with all that is needed to use it."""
-    import numpy as np
-
-    if processes.first():
-        folder.losses.parent.mkdir(exist_ok=True)
-        np.save(folder.losses, np.array(losses, dtype=np.float64))
-    with folder_of_first(folder.adapter) as unfinished:
-        if best is None:
-            saver.write(unfinished)
-        if not processes.first():
-            return
-        if best:
-            shutil.copytree(best, unfinished, dirs_exist_ok=True)
-        arguments = {"key": ready.key, "result": asdict(result), "model": config.model.name, "seed": config.seed}
-        arguments |= {
-            "base": identity(methods.base_of(saver.model).config._name_or_path),
-            "dataset": ready.rows.digest,
-        }
-        write_json(unfinished / folder.training_arguments.name, {**arguments, "settings": asdict(config)})
-    checkpoints.remove(folder.checkpoint)
+def _arguments(ready: Prepared, result: Trained) -> Row:
+    """What is to be known of a training."""
+    config, base = ready.config, methods.base_of(ready.model).config._name_or_path
+    return {
+        "key": ready.key, "result": asdict(result), "model": config.model.name, "seed": config.seed,
+        "base": identity(base), "dataset": ready.rows.digest, "settings": asdict(config),
+    }  # fmt: skip
 
 
 def _finished(folder: RunFolder, key: str) -> Trained | None:

@@ -11,7 +11,7 @@ from peft import LoraConfig, get_peft_model
 from knowledge_update.training import methods
 from knowledge_update.training.lora import fuse
 from knowledge_update.training.objective import loss_of, packs
-from knowledge_update.training.replay import with_opinions
+from knowledge_update.training.opinions import with_opinions
 from knowledge_update.training.rows import IGNORED, Encoded, Encoder, Opinion, Weighed
 from knowledge_update.training_config import AdapterConfig
 
