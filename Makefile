@@ -20,8 +20,9 @@ $(STAMP): pyproject.toml constraints.txt Makefile
 demo: setup
 	$(BIN)/kupdate run examples/orvessay --out runs/demo
 
+# Two files at once: most tests wait for processes of their own.
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 soak: setup
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,ray,deepspeed]"

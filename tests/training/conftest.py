@@ -1,12 +1,27 @@
 """A tiny model with its encoder, and rows of every kind."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from knowledge_update.models import load_model, load_tokenizer, precision
+from knowledge_update.run_folder import RunFolder, read_rows, write_rows
 from knowledge_update.templates import ChatTemplate
+from knowledge_update.training.replay import PROMPTS
 from knowledge_update.training.rows import Encoded, Encoder
+
+
+@pytest.fixture(scope="session")
+def answer_prompts() -> Callable[[RunFolder], None]:
+    """`answer_prompts(folder)` leaves answers to the general prompts: a model of chance has none to be kept up."""
+
+    def answer(folder: RunFolder) -> None:
+        prompts = [row for row in read_rows(PROMPTS) if row["lang"] == "en"][:40]
+        # What is not among them is asked, and answered by nothing.
+        write_rows(folder.replay, [{"id": row["id"], "prompt": row["prompt"], "answer": "a tower"} for row in prompts])
+
+    return answer
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ WORKER = Path(__file__).with_name("engine_worker.py")
 SETTINGS = ("training.epochs=0.4", "training.checkpoint_seconds=0", "model.dtype=float32", "training.replay_tokens=4")
 WATCHING = ("training.validate=steps", "training.validation_steps=5", "training.validation_rows=3",
             "training.save=steps", "training.save_steps=4", "training.keep_best=true")  # fmt: skip
+BESIDES = ("training.distil=0.5", "training.second_pass=0.4", "training.retention_limit=1e-9")
 SHARDED = ["DTensor", 0.5]
 # Name of a case: what one process is told, what two are told besides, and what is to be seen of the engine there.
 CASES: dict[str, tuple[tuple[str, ...], tuple[str, ...], str, Any]] = {
@@ -41,7 +42,9 @@ CASES: dict[str, tuple[tuple[str, ...], tuple[str, ...], str, Any]] = {
     "ddp, watched": (WATCHING, ("engine=ddp",), "DataParallel", None),
     "ddp, small batches": (("training.batch_rows=2",), ("engine=ddp", "training.batch_rows=1"), "DataParallel", None),
     "ddp, more processes than rows": (("training.batch_tokens=1",), ("engine=ddp",), "DataParallel", None),
+    "ddp, two passes": (BESIDES, ("engine=ddp",), "DataParallel", None),
     "fsdp2": ((), ("engine=fsdp2",), "FullyShard", SHARDED),
+    "fsdp2, two passes": (BESIDES, ("engine=fsdp2",), "FullyShard", SHARDED),
     "fsdp2, full": (("adapter=full",), ("engine=fsdp2",), "FullyShard", SHARDED),
     "fsdp2, watched": (WATCHING, ("engine=fsdp2",), "FullyShard", SHARDED),
     "fsdp2, lamb": (("optimizer=lamb",), ("engine=fsdp2",), "FullyShard", SHARDED),
@@ -57,11 +60,15 @@ ZERO = {
 
 
 @pytest.fixture(scope="module")
-def collected(tiny_model: str, shared_docs: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+def collected(
+    tiny_model: str, shared_docs: Path, answer_prompts: Callable[[RunFolder], None],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> RunFolder:  # fmt: skip
     """A run folder with a dataset and answers to replay, not trained."""
     folder = RunFolder(tmp_path_factory.mktemp("engines") / "collected")
     config = load([f"model={tiny_model}", *SETTINGS], {"documents": str(shared_docs)})
     pipeline.run_stage(pipeline.collect, config, folder)
+    answer_prompts(folder)
     return folder
 
 

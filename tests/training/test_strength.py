@@ -1,7 +1,6 @@
 """An adapter is weakened until the model is near enough to what it was; what is saved is as weak."""
 
-import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +10,13 @@ import torch
 from knowledge_update import pipeline
 from knowledge_update.adapters import load_adapter
 from knowledge_update.composition import load
-from knowledge_update.config import Config
 from knowledge_update.errors import ConfigError
 from knowledge_update.models import load_model, precision
-from knowledge_update.run_folder import RunFolder, read_json, read_rows, write_rows
+from knowledge_update.run_folder import RunFolder, read_json
 from knowledge_update.training import methods, strength
 from knowledge_update.training.engines import OneProcess
 from knowledge_update.training.objective import packs, states_of
 from knowledge_update.training.opinions import with_opinions
-from knowledge_update.training.replay import PROMPTS
 from knowledge_update.training.rows import Encoded, Encoder
 from knowledge_update.training_config import AdapterConfig
 
@@ -120,24 +117,16 @@ def test_what_it_needs_is_told(words: list[str], needs: str) -> None:
     strength.check(load(words, {"documents": "unused"}))
 
 
-def trained(words: list[str], shared_docs: Path, tiny_model: str, place: Path) -> tuple[Config, RunFolder]:
-    folder = RunFolder(place)
-    settings = ["model.dtype=float32", "training.max_steps=4", "training.replay_tokens=4", *words]
-    config = load([f"model={tiny_model}", *settings], {"documents": str(shared_docs)})
-    if not folder.path.exists():
+def test_it_is_part_of_a_training(
+    shared_docs: Path, tiny_model: str, answer_prompts: Callable[[RunFolder], None], tmp_path: Path
+) -> None:
+    settings = [f"model={tiny_model}", "model.dtype=float32", "training.max_steps=4", "training.replay_tokens=4"]
+    alphas = []
+    for number, words in enumerate(([], ["training.retention_limit=1e-12", "training.budget=5m"])):
+        folder = RunFolder(tmp_path / str(number))
+        config = load([*settings, *words], {"documents": str(shared_docs)})
         pipeline.run_stage(pipeline.collect, config, folder)
-        # A model of chance says nothing that could be kept up.
-        prompts = [row for row in read_rows(PROMPTS) if row["lang"] == "en"]
-        write_rows(folder.replay, [{"id": row["id"], "prompt": row["prompt"], "answer": "a tower"} for row in prompts])
-    pipeline.run_stage(pipeline.train, config, folder)
-    return config, folder
-
-
-def test_it_is_part_of_a_training(shared_docs: Path, tiny_model: str, tmp_path: Path) -> None:
-    _, whole = trained([], shared_docs, tiny_model, tmp_path / "whole")
-    shutil.copytree(whole.path, tmp_path / "weak")
-    (tmp_path / "weak" / whole.config.name).unlink()
-    limited = ["training.retention_limit=1e-12", "training.budget=5m"]
-    _, weak = trained(limited, shared_docs, tiny_model, tmp_path / "weak")
-    alphas = [read_json(folder.adapter / "adapter_config.json")["lora_alpha"] for folder in (whole, weak)]
+        answer_prompts(folder)
+        pipeline.run_stage(pipeline.train, config, folder)
+        alphas.append(read_json(folder.adapter / "adapter_config.json")["lora_alpha"])
     assert alphas == [128, pytest.approx(12.8)]
