@@ -88,7 +88,7 @@ def _served(words: Sequence[str], users: int) -> "Iterator[tuple[str, subprocess
                 return
         raise RuntimeError("the page did not come up")
     finally:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
         process.wait(timeout=60)
 
 

@@ -84,7 +84,8 @@ def _server(folder: Path, python: str) -> Iterator[tuple[str, str]]:
                 return
         raise RuntimeError("vLLM did not come up")
     finally:
-        process.send_signal(signal.SIGINT)
+        # Not Ctrl-C's signal: who is started in the background of a shell has been told to ignore it.
+        process.send_signal(signal.SIGTERM)
         process.wait(timeout=120)
 
 

@@ -40,19 +40,23 @@ def main() -> None:
     given, vllm = parser.parse_args(), os.environ.get("KUPDATE_VLLM_PYTHON")
     with TemporaryDirectory() as place:
         adapter = given.adapter or str(_random_adapter(given.model, Path(place) / "adapter"))
-        figures = {
-            "merge": _merge(given.model, adapter, Path(place)),
-            "chat": _chat(given.model, rounds=5 if given.quick else 15, tokens=48 if given.quick else 128),
-            "web": crowd.measure(
+        figures: dict[str, Any] = {}
+        for name, measure in {
+            "merge": lambda: _merge(given.model, adapter, Path(place)),
+            "chat": lambda: _chat(given.model, rounds=5 if given.quick else 15, tokens=48 if given.quick else 128),
+            "web": lambda: crowd.measure(
                 [given.model, f"--lora_weights={adapter}"], users=8 if given.quick else 32,
                 seconds=60 if given.quick else 300,
             ),
-            "vllm": None if given.quick or not vllm else served.measure(given.model, adapter, vllm, Path(place)),
-        }  # fmt: skip
-    text = json.dumps(figures, indent=2)
+            "vllm": lambda: (
+                served.measure(given.model, adapter, vllm, Path(place)) if vllm and not given.quick else None
+            ),
+        }.items():  # fmt: skip
+            figures[name] = measure()
+            text = json.dumps(figures, indent=2)
+            if given.json:
+                given.json.write_text(text + "\n", encoding="utf-8")
     print(text)
-    if given.json:
-        given.json.write_text(text + "\n", encoding="utf-8")
 
 
 def _random_adapter(model: str, folder: Path) -> Path:
