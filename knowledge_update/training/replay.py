@@ -29,7 +29,7 @@ def replayed(model: Any, template: ChatTemplate, config: Config, folder: RunFold
         return []
     prompts = {row["id"]: row["prompt"] for row in read_rows(PROMPTS) if row["lang"] in languages}
     cached = _cached(model, template, config)
-    known = _known(folder.replay, prompts) | _known(cached, prompts)
+    known = _known(cached, prompts) | _known(folder.replay, prompts)
     missing = {name: prompt for name, prompt in prompts.items() if name not in known}
     if missing:
         known |= _asked(model, template, config, folder.replay, missing)

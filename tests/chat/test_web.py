@@ -111,9 +111,16 @@ def files(folder: Path) -> dict[str, str]:
     }  # fmt: skip
 
 
+def _set(browser: Browser, place: str, value: str) -> bool:
+    """Whether a setting is as it was typed: a page that is still being put together sets it back."""
+    browser.type(place, value)
+    time.sleep(1)
+    return browser.value(place) == value
+
+
 def test_tokens_are_seen_as_they_come_and_stop_keeps_them(browser: Browser, served: Served) -> None:
     browser.click("button.label-wrap")
-    browser.type("#tokens input", "1900")
+    browser.until(lambda: _set(browser, "#tokens input", "1900"), "the setting")
     browser.watch()
     browser.ask("Who built it?")
     browser.until(lambda: len(browser.painted()) > 5, "more than five paints")

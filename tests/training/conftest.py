@@ -1,6 +1,6 @@
 """A tiny model with its encoder, and rows of every kind."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,16 +12,21 @@ from knowledge_update.training.replay import PROMPTS
 from knowledge_update.training.rows import Encoded, Encoder
 
 
-@pytest.fixture(scope="session")
-def answer_prompts() -> Callable[[RunFolder], None]:
-    """`answer_prompts(folder)` leaves answers to the general prompts: a model of chance has none to be kept up."""
+@pytest.fixture(scope="module")
+def answer_prompts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[RunFolder], None]]:
+    """`answer_prompts(folder)` leaves answers to the general prompts: a model of chance has none to be kept up.
+
+    A module that does so has a cache of its own: in the others' they would be what the model has said.
+    """
 
     def answer(folder: RunFolder) -> None:
         prompts = [row for row in read_rows(PROMPTS) if row["lang"] == "en"][:40]
         # What is not among them is asked, and answered by nothing.
         write_rows(folder.replay, [{"id": row["id"], "prompt": row["prompt"], "answer": "a tower"} for row in prompts])
 
-    return answer
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KUPDATE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield answer
 
 
 @pytest.fixture
