@@ -23,7 +23,7 @@ trl_default     TRL's SFTTrainer with everything as it comes (2e-5, 3 epochs, Lo
                 conversations and texts, all tokens learned; trl_lora with the 2e-4 of TRL's example with LoRA
 NAME@epochs     the same for as many passes over the rows as ours made; NAME@10 for 10; the others train as many
                 seconds as ours did, their rate as they ship it
-a lever         a line of `recipes/levers.py`; as many steps as ours
+a lever         a line of `recipes/levers.py`; as many steps as ours, or a multiple
 
 What is finished is kept in --out, and the same command goes on. An arm is trained again when its settings, its rows or
 the questions have changed, not when the code has: use another --out for another version. TRL has an environment of its
@@ -95,9 +95,9 @@ class Bench:
     def _ours(self, arm: str, seed: int, lever: Sequence[str], against: Row | None = None) -> Row:
         own, overrides = levers.parted(lever)
         if against and not self.course.config().training.budget:
-            overrides = levers.as_long(overrides, against["steps"])
+            overrides = levers.as_long(overrides, int(own.get("times", 1)) * int(against["steps"]))
         config = self.course.config(overrides, seed)
-        rows = levers.rows(own, self.course.collected) if own else None
+        rows = levers.rows(own, self.course.collected)
         return self.course.run(arm, config, depends_on(config), rows, lambda folder: ours(config, folder))
 
     def _baseline(self, arm: str, seed: int, against: Row) -> Row:

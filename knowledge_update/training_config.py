@@ -20,7 +20,7 @@ class AdapterConfig:
 
     name: str = "lora"
     rank: int | None = None
-    alpha: int | None = None
+    alpha: float | None = None
     dropout: float = 0.0
     targets: str = "all-linear"
     upper_share: float | None = None
@@ -210,6 +210,8 @@ class TrainingConfig:
     validate: str = "no"
     validation_steps: int | None = None
     validation_rows: int = 8
+    # How often it is looked at on the way what is forgotten: general prompts that are not replayed, general texts.
+    retention_points: int = 8
     # What is trained, kept as it is then, beside the final one; the best by validation is kept besides.
     save: str = "no"
     save_steps: int | None = None
@@ -227,6 +229,7 @@ class TrainingConfig:
         check(self.replay_pull >= 0, "training.replay_pull", self.replay_pull, "0 or more")
         check(self.batch_tokens >= 1, "training.batch_tokens", self.batch_tokens, "at least 1")
         check(self.batch_rows is None or self.batch_rows >= 1, "training.batch_rows", self.batch_rows, "at least 1")
+        check(self.retention_points >= 0, "training.retention_points", self.retention_points, "0 or more")
         counts = "max_steps accumulation log_steps validation_steps validation_rows save_steps save_limit"
         for name in counts.split():
             value = getattr(self, name)

@@ -1,8 +1,8 @@
 """The levers: what of our training is changed in an arm, everything else being the default. One line each.
 
-Beside the keys of the configuration there are two of rows: `data` is `raw` (the passages as text), `facts` (sentences
-that stand alone, as text), `questions`, or `mix` (facts and questions, as collected); `wordings` is how many questions
-a fact is asked at most. An arm trains as many steps as ours did, each of as many tokens, unless it says how long.
+Beside the keys of the configuration there are three of the benchmark's: `data` is `raw` (the passages as text), `facts`
+(sentences that stand alone, as text), `questions`, or `mix` (facts and questions, as collected); `wordings` is how many
+questions a fact is asked at most. An arm trains as many steps as ours did, each of as many tokens, or `times` as many.
 """
 
 from collections import defaultdict
@@ -33,15 +33,19 @@ LEVERS: dict[str, list[str]] = {
     "replay_0_rank_16": ["training.replay_share=0", "adapter.rank=16"],
     "distil_50": ["training.distil=0.5"],
     "second_pass": ["training.second_pass=0.35"],
+    "second_pass_half": ["training.second_pass=0.5"],
     "limit_05": ["training.retention_limit=0.05"],
     "limit_10": ["training.retention_limit=0.1"],
+    "long": ["times=2"],
+    "long_rate_half": ["times=2", "optimizer.learning_rate=0.00075"],
+    "long_second_pass_limit": ["times=2", "training.second_pass=0.35", "training.retention_limit=0.05"],
     "rank_16": ["adapter.rank=16"],
     "rank_128": ["adapter.rank=128"],
     "rate_half": ["optimizer.learning_rate=0.00075"],
     "rate_double": ["optimizer.learning_rate=0.003"],
 }  # fmt: skip
+OWN = ("data", "wordings", "times")
 DATA = ("raw", "facts", "questions", "mix")
-_LENGTHS = ("training.epochs", "training.max_steps", "training.budget")
 # Which wordings of a fact come first where only some are trained.
 _ORDER = (DIRECT, CONVERSE, SYNONYM, SHORT, COMPLETION, CLOZE, TITLED, ABOUT)
 # More passes than so many steps take, however few the rows: the steps end the training.
@@ -50,27 +54,27 @@ Row = dict[str, Any]
 
 
 def parted(lever: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """A lever's keys of rows, and its overrides of the configuration.
+    """A lever's keys of the benchmark's, and its overrides of the configuration.
 
     Raises:
-        ValueError: When a key of rows has a value that there is not.
+        ValueError: When one of those keys has a value that there is not.
     """
-    own = {key: value for key, _, value in (word.partition("=") for word in lever) if key in ("data", "wordings")}
-    if own.get("data", "mix") not in DATA or not own.get("wordings", "1").isdigit():
-        raise ValueError(f"{' '.join(lever)}: data is one of {', '.join(DATA)}, wordings a number")
+    own = {key: value for key, _, value in (word.partition("=") for word in lever) if key in OWN}
+    counts = [own.get(key, "1") for key in ("wordings", "times")]
+    if own.get("data", "mix") not in DATA or not all(count.isdigit() for count in counts):
+        raise ValueError(f"{' '.join(lever)}: data is one of {', '.join(DATA)}, wordings and times are numbers")
     return own, [word for word in lever if word.partition("=")[0] not in own]
 
 
 def as_long(overrides: Sequence[str], steps: int) -> list[str]:
-    """The overrides of an arm that trains so many steps, where it does not say itself how long."""
-    named = {word.partition("=")[0] for word in overrides}
-    if named & set(_LENGTHS):
-        return list(overrides)
+    """The overrides of an arm that trains so many steps."""
     return [*overrides, f"training.epochs={_PASSES}", f"training.max_steps={steps}"]
 
 
-def rows(own: dict[str, str], folder: RunFolder) -> list[Row]:
-    """What a lever trains of a collected folder."""
+def rows(own: dict[str, str], folder: RunFolder) -> list[Row] | None:
+    """What a lever trains of a collected folder, or nothing where that is all that was collected."""
+    if not own.keys() & {"data", "wordings"}:
+        return None
     data, found = own.get("data", "mix"), read_rows(folder.dataset("train"))
     if data == "raw":
         return _passages(folder)

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from knowledge_update.evaluation.formats import percent
 from knowledge_update.evaluation.names import ANSWERED, MODELS, SETS
-from knowledge_update.run_folder import RunFolder
+from knowledge_update.run_folder import RunFolder, read_journal
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,6 +29,11 @@ COLOURS = {
 }  # fmt: skip
 WIDTHS = {"wide": 7.6, "narrow": 3.5}
 SMOOTHED_PARTS = 40
+# What `training.retention` looks at.
+WATCHED = {
+    "kl": "KL divergence from the untouched model on general prompts that were not replayed, nats a token",
+    "perplexity": "Perplexity of general texts",
+}
 # Characters of a label that fit.
 LABEL = 22
 # Of a row, in inches, and rows that a title takes.
@@ -146,13 +151,30 @@ def logged_loss(steps: Sequence[int], losses: Sequence[float]) -> Plot | None:
     values: Losses = np.asarray(losses, dtype=np.float64)
     if not np.isfinite(values).any():
         return None
-    caption = f"The loss up to step {steps[-1]:,}."
+    return _line("logged-loss", steps, values, 2.3, f"The loss up to step {steps[-1]:,}.")
 
+
+def retention(folder: RunFolder) -> list[Plot]:
+    """What a training took from the model on the way, as far as it was looked at."""
+    rows = read_journal(folder.metrics)
+    told: list[Plot] = []
+    for name, what in WATCHED.items():
+        # After a kill steps may be taken again, and told again.
+        points = {row["step"]: float(row[name]) for row in rows if name in row}
+        if points:
+            steps, values = zip(*sorted(points.items()), strict=True)
+            caption = f"{what}: {values[0]:.3g} at step {steps[0]:,}, {values[-1]:.3g} at step {steps[-1]:,}."
+            told.append(_line(name, steps, np.asarray(values), 1.7, caption))
+    return told
+
+
+def _line(name: str, steps: Sequence[int], values: "Losses", height: float, caption: str) -> Plot:
     def draw(figure: "Figure") -> None:
         axes = _loss_axes(figure, values, last=steps[-1])
         axes.plot(steps, values, color=COLOURS["updated"], linewidth=1.8)
+        axes.set_xlim(min(1, steps[0]), max(2, steps[-1]))
 
-    return Plot(_cuts("logged-loss", caption, 2.3, draw), caption)
+    return Plot(_cuts(name, caption, height, draw), caption)
 
 
 def _draw_loss(figure: "Figure", losses: "Losses", smooth: "Losses") -> None:

@@ -57,6 +57,7 @@ def write(config: Config, folder: RunFolder, figures: dict[str, Any], details: S
         "tiles": tiles(figures),
         "comparison": plots.comparison(figures),
         "loss": plots.loss(folder),
+        "forgotten": plots.retention(folder),
         "sets": SETS,
         "models": MODELS,
         "reasons": REASONS,

@@ -16,6 +16,7 @@ from knowledge_update.training import checkpoints
 from knowledge_update.training.engines import Engine
 from knowledge_update.training.loop import Step
 from knowledge_update.training.pace import Clock, Pace
+from knowledge_update.training.retention import Retention
 from knowledge_update.training.snapshots import Snapshots
 from knowledge_update.training.speed import Speedometer
 from knowledge_update.training.trackers import NONE, Tracker
@@ -43,16 +44,17 @@ class Recorder:
         validate: Returns the loss of rows that are not trained, where there are any.
         steps_an_epoch: Steps of one pass over the rows.
         meter: Measures how fast the steps are.
+        retention: Looks at what is forgotten.
     """
 
     def __init__(
         self, folder: RunFolder, state: checkpoints.Progress, engine: Engine, config: TrainingConfig,
         pace: Pace, clock: Clock, snapshots: Snapshots, validate: Callable[[], float] | None, steps_an_epoch: int,
-        meter: Speedometer,
+        meter: Speedometer, retention: Retention,
     ) -> None:  # fmt: skip
         self.folder, self.engine, self.config = folder, engine, config
         self.pace, self.clock, self.snapshots, self.validate = pace, clock, snapshots, validate
-        self.meter = meter
+        self.meter, self.retention = meter, retention
         self.key, self.losses, self.seconds, self.step = state.key, list(state.losses), state.seconds, state.step
         self.rows = state.rows
         self.saving, self.validating = config.saved_every(steps_an_epoch), config.validated_every(steps_an_epoch)
@@ -74,6 +76,8 @@ class Recorder:
         unit = "% of the time" if timed else "steps"
         self._advance = self._open.enter_context(progress("Training", self._total, unit, done=self._shown))
         self._stop = self._open.enter_context(_stoppable())
+        if not self.step:
+            self._looked()
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -103,6 +107,8 @@ class Recorder:
             self._told(self._line())
             self._recent = []
         self._show(step)
+        if self.retention.due(step.done):
+            self._looked()
         if self.validate and (last or _due(step.number, self.validating)):
             self._validated(self.validate())
         if _due(step.number, self.saving) and not last:
@@ -125,6 +131,11 @@ class Recorder:
         self._told({"step": self.step, "validation_loss": loss})
         log.info("step %d: validation loss %.4f", self.step, loss)
         self.snapshots.validated(self.step, loss)
+
+    def _looked(self) -> None:
+        """Tells what is forgotten so far."""
+        if found := self.retention.measured():
+            self._told({"step": self.step, **found})
 
     def _told(self, line: Row) -> None:
         self._append([line])

@@ -20,7 +20,16 @@ from knowledge_update.ledger import Drop, Ledger
 from knowledge_update.models import Precision, configuration, identity, load_model, load_tokenizer, precision, resolve
 from knowledge_update.run_folder import Row, RunFolder, digest, read_json
 from knowledge_update.templates import ChatTemplate
-from knowledge_update.training import checkpoints, choices, methods, optimizers, schedules, strength, trackers
+from knowledge_update.training import (
+    checkpoints,
+    choices,
+    methods,
+    optimizers,
+    retention,
+    schedules,
+    strength,
+    trackers,
+)
 from knowledge_update.training.batching import Streams, endless, plan, steps_an_epoch
 from knowledge_update.training.distillation import distilled
 from knowledge_update.training.engines import Group, check, chosen, engine_for, joined, shards
@@ -29,6 +38,7 @@ from knowledge_update.training.opinions import with_opinions
 from knowledge_update.training.pace import Clock, paced
 from knowledge_update.training.recorder import Recorder
 from knowledge_update.training.replay import replayed
+from knowledge_update.training.retention import Retention, Watched
 from knowledge_update.training.rows import Encoded, Encoder, Weighed
 from knowledge_update.training.saving import Saver
 from knowledge_update.training.second_pass import SecondPass, parted
@@ -66,6 +76,7 @@ class Prepared:
     template: ChatTemplate
     trunk: Trunk | None
     replay: list[Encoded]
+    watched: Watched
     rows: Taught
 
 
@@ -140,11 +151,14 @@ def _prepared(
     replay = encoder.encode_all(answered)
     if config.training.retention_limit is not None and not replay:
         raise WorkError("training.retention_limit: the untouched model has answered no general prompt to tell it by")
-    trunk = _trunk(model, (rows.questions, rows.texts, replay, rows.aside), encoder, config)
+    points = config.training.retention_points
+    replay, watched = retention.apart(replay, rows.languages, encoder, points)
+    trunk = _trunk(model, (rows.questions, rows.texts, replay, rows.aside, watched.rows), encoder, config)
+    watched = watched.judged(model, encoder.prefix, trunk)
     replay = with_opinions(model, replay, encoder.prefix, config.training.replay_pull, trunk)
     if config.training.distil:
         rows = distilled(model, rows, folder, encoder, config.training.distil)
-    return Prepared(config, key, clock, model, template, trunk, replay, rows)
+    return Prepared(config, key, clock, model, template, trunk, replay, watched, rows)
 
 
 def _has_facts(settings: TrainingConfig, rows: Taught) -> None:
@@ -211,7 +225,8 @@ def _train(ready: Prepared, config: Config, folder: RunFolder, group: Group) -> 
         log.info("going on from step %d", state.step)
     aside = Weighed(ready.rows.aside, settings.balance)
     validate = partial(engine.loss, aside, settings.validation_rows) if aside else None
-    recorder = Recorder(folder, state, engine, settings, pace, clock, snapshots, validate, an_epoch, meter)
+    forgotten = Retention(ready.watched, engine, settings.retention_points, settings.validation_rows)
+    recorder = Recorder(folder, state, engine, settings, pace, clock, snapshots, validate, an_epoch, meter, forgotten)
     ordered: Iterable[Sequence[Encoded]] = batches
     if settings.second_pass:
         drawn, noted = partial(_streams, replay=ready.replay, settings=settings), folder.second_pass
@@ -220,7 +235,7 @@ def _train(ready: Prepared, config: Config, folder: RunFolder, group: Group) -> 
     elif math.isinf(pace.steps):
         ordered = endless(streams, settings, config.seed)
     tracked = trackers.opened(config.tracker, folder.path, _settings(config), state.step)
-    with tracked as recorder.tracker, recorder, ready.trunk.upper() if ready.trunk else nullcontext():
+    with tracked as recorder.tracker, ready.trunk.upper() if ready.trunk else nullcontext(), recorder:
         train(wrapped, optimizer, ordered, engine, pace, config, start=state.step, after=recorder.after)
         if settings.retention_limit is not None:
             at_once = settings.validation_rows

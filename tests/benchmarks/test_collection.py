@@ -1,11 +1,8 @@
 """The measurement of a collection measures: its server, its ideal and its count, on a few quick calls."""
 
 import asyncio
-import importlib
 import json
-import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,22 +12,15 @@ from knowledge_update.chat_models.protocol import Overloaded, Request
 from knowledge_update.writing.prompted.grounding import why_no_fact, why_no_pair
 from knowledge_update.writing.prompted.parsing import Pair
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+@pytest.fixture(scope="module")
+def parts(imported: Callable[[str], Any]) -> Any:
+    return imported("collection")
 
 
 @pytest.fixture(scope="module")
-def parts() -> Iterator[Any]:
-    """The benchmark's modules; they are no package of ours."""
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        yield importlib.import_module("collection")
-    finally:
-        sys.path.remove(str(BENCHMARKS))
-
-
-@pytest.fixture(scope="module")
-def server(parts: Any) -> Any:
-    return importlib.import_module("collecting.server")
+def server(imported: Callable[[str], Any], parts: Any) -> Any:
+    return imported("collecting.server")
 
 
 def test_every_fact_and_pair_passes_the_checks(parts: Any) -> None:

@@ -1,9 +1,8 @@
 """The measurement of training measures: the same rows for all, turns, and figures that can be worked out by hand."""
 
-import importlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,17 +13,10 @@ from knowledge_update.models import load_tokenizer
 from knowledge_update.templates import ChatTemplate
 from knowledge_update.training.rows import Encoder
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
 
 @pytest.fixture(scope="module")
-def parts() -> Iterator[Any]:
-    """The benchmark's modules; they are no package of ours."""
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        yield importlib.import_module("training")
-    finally:
-        sys.path.remove(str(BENCHMARKS))
+def parts(imported: Callable[[str], Any]) -> Any:
+    return imported("training")
 
 
 @pytest.fixture

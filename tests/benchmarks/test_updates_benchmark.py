@@ -1,25 +1,16 @@
 """The measurement of updates measures: what each update brings, changes and takes away, and what is counted of it."""
 
-import importlib
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
 
 @pytest.fixture(scope="module")
-def updates() -> Iterator[Any]:
-    """The benchmark; it is no module of ours."""
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        yield importlib.import_module("updates")
-    finally:
-        sys.path.remove(str(BENCHMARKS))
+def updates(imported: Callable[[str], Any]) -> Any:
+    return imported("updates")
 
 
 def statements(state: Any) -> dict[str, str]:

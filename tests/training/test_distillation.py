@@ -1,6 +1,7 @@
 """Answers learned as the untouched model gives them when it is told the fact."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 
 from knowledge_update import pipeline
 from knowledge_update.composition import load
-from knowledge_update.errors import ConfigError
+from knowledge_update.errors import ConfigError, DocumentError, KnowledgeUpdateError
 from knowledge_update.run_folder import RunFolder, read_rows, write_rows
 from knowledge_update.training import distillation, stage
 from knowledge_update.training.distillation import distilled
@@ -84,11 +85,8 @@ def test_opinions_without_a_pull_keep_no_states(model: Any, encoder: Encoder, ro
 
 
 @pytest.fixture(scope="module")
-def collected(shared_docs: Path, tiny_model: str, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    folder = RunFolder(tmp_path_factory.mktemp("distilled") / "run")
-    config = load([f"model={tiny_model}", "model.dtype=float32"], {"documents": str(shared_docs)})
-    pipeline.run_stage(pipeline.collect, config, folder)
-    return folder
+def collected(collect: Callable[..., RunFolder]) -> RunFolder:
+    return collect("model.dtype=float32")
 
 
 def test_each_question_is_read_with_its_own_fact(
@@ -99,6 +97,8 @@ def test_each_question_is_read_with_its_own_fact(
     lines = read_rows(folder.dataset("train"))
     asked = [row for row in lines if "text" not in row]
     asked[1]["wording"] = "changed"
+    # Nor is it known what a row is about of which the ledger has nothing.
+    asked[2]["fact"] = "unknown"
     write_rows(folder.dataset("train"), lines)
     seen: list[str] = []
     whole = distillation._with_fact
@@ -113,14 +113,30 @@ def test_each_question_is_read_with_its_own_fact(
     before = taught(config, folder, encoder)
     after = distilled(model, before, folder, encoder, 0.5)
     facts = {row["id"]: row["fact"] for row in read_rows(folder.dataset("qa_pairs"))}
-    told = [row for row in asked if row["wording"] != "changed"]
+    told = [*asked[:1], *asked[3:]]
     assert seen == [
         f"{facts[row['id']]}\n\nAnswer with a few words from the text above.\nQuestion: {row['messages'][0]['content']}"
         for row in told
     ]
-    # What is asked of a change, and texts, are learned as they were.
-    assert [row.opinion is None for row in after.questions] == [row["wording"] == "changed" for row in asked]
+    # The others, and texts, are learned as they were.
+    assert [row.opinion is None for row in after.questions] == [number in (1, 2) for number in range(len(asked))]
     assert after.texts == before.texts and after.about == before.about
+
+
+def test_without_the_sentences_of_facts_it_is_said(
+    collected: RunFolder, model: Any, encoder: Encoder, tmp_path: Path
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    shutil.copytree(collected.path, folder.path)
+    rows = taught(load([], {"documents": "unused"}), folder, encoder)
+    lines = read_rows(folder.dataset("train"))
+    write_rows(folder.dataset("train"), ({**row, "fact": "unknown"} for row in lines))
+    with pytest.raises(DocumentError, match=r"has none of the facts that .*train\.jsonl asks: collect again"):
+        distilled(model, rows, folder, encoder, 0.5)
+    folder.ledger.unlink()
+    with pytest.raises(KnowledgeUpdateError, match=r"ledger\.sqlite: run .kupdate collect"):
+        distilled(model, rows, folder, encoder, 0.5)
+    assert not folder.ledger.exists()
 
 
 def test_it_is_part_of_a_training(collected: RunFolder, shared_docs: Path, tiny_model: str, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from knowledge_update import pipeline, processes
+from knowledge_update import processes
 from knowledge_update.adapters import load_adapter
 from knowledge_update.composition import load
 from knowledge_update.config import EngineConfig
@@ -60,14 +60,9 @@ ZERO = {
 
 
 @pytest.fixture(scope="module")
-def collected(
-    tiny_model: str, shared_docs: Path, answer_prompts: Callable[[RunFolder], None],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> RunFolder:  # fmt: skip
+def collected(collect: Callable[..., RunFolder], answer_prompts: Callable[[RunFolder], None]) -> RunFolder:
     """A run folder with a dataset and answers to replay, not trained."""
-    folder = RunFolder(tmp_path_factory.mktemp("engines") / "collected")
-    config = load([f"model={tiny_model}", *SETTINGS], {"documents": str(shared_docs)})
-    pipeline.run_stage(pipeline.collect, config, folder)
+    folder = collect(*SETTINGS)
     answer_prompts(folder)
     return folder
 

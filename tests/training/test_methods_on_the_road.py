@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ from knowledge_update.errors import ModelError
 from knowledge_update.quantisation import quantised
 from knowledge_update.ready_model import ready
 from knowledge_update.run_folder import RunFolder, read_json, read_rows
-from knowledge_update.training import checkpoints, recorder
 
 SETTINGS = (
     "training.max_steps=6", "training.batch_tokens=120", "training.checkpoint_seconds=0", "evaluation.retention=false",
@@ -27,12 +27,9 @@ WHOLE = {"config.json", "model.safetensors"}
 
 
 @pytest.fixture(scope="module")
-def collected(shared_docs: Path, tiny_model: str, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+def collected(collect: Callable[..., RunFolder]) -> RunFolder:
     """A run folder with its dataset."""
-    folder = RunFolder(tmp_path_factory.mktemp("collected") / "run")
-    config = load([f"model={tiny_model}", *SETTINGS], {"documents": str(shared_docs)})
-    pipeline.run_stage(pipeline.collect, config, folder)
-    return folder
+    return collect(*SETTINGS)
 
 
 Start = Callable[..., tuple[Config, RunFolder]]
@@ -83,10 +80,6 @@ def test_a_method_goes_the_whole_road(words: list[str], files: set[str], bits: i
     assert folder.metrics.stat().st_mtime_ns == before
 
 
-class Killed(Exception):
-    """In place of a kill: nothing that comes after it is done."""
-
-
 @pytest.mark.parametrize(
     "words",
     [
@@ -101,23 +94,13 @@ class Killed(Exception):
     ids=" ".join,
 )
 def test_a_training_that_was_killed_ends_as_one_that_was_not(
-    words: list[str], start: Start, monkeypatch: pytest.MonkeyPatch
+    words: list[str], start: Start, killed_after: Callable[[int], AbstractContextManager[None]]
 ) -> None:
     config, whole = start("whole", *words)
     pipeline.run_stage(pipeline.train, config, whole)
     _, folder = start("killed", *words)
-    save, saved = checkpoints.save, []
-
-    def save_twice(*given: Any) -> None:
-        save(*given)
-        saved.append(given)
-        if len(saved) == 2:
-            raise Killed
-
-    monkeypatch.setattr(recorder.checkpoints, "save", save_twice)
-    with pytest.raises(Killed):
+    with killed_after(2):
         pipeline.run_stage(pipeline.train, config, folder)
-    monkeypatch.undo()
     pipeline.run_stage(pipeline.train, config, folder)
     losses = np.load(whole.losses)
     assert len(losses) == 6

@@ -2,7 +2,8 @@
 
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import pytest
 from knowledge_update import pipeline
 from knowledge_update.composition import load
 from knowledge_update.config import Config
+from knowledge_update.run_config import stored
 from knowledge_update.run_folder import RunFolder, read_json
-from knowledge_update.training import checkpoints, recorder, second_pass
+from knowledge_update.training import second_pass
 from knowledge_update.training.batching import Streams
 from knowledge_update.training.pace import Pace
 from knowledge_update.training.rows import Encoded
@@ -134,22 +136,17 @@ SETTINGS = (
 )  # fmt: skip
 
 
-class Killed(Exception):
-    """In place of a kill: nothing that comes after it is done."""
-
-
 @pytest.fixture
-def collected(shared_docs: Path, tiny_model: str, tmp_path: Path) -> tuple[Config, RunFolder]:
-    folder = RunFolder(tmp_path / "run")
-    config = load([f"model={tiny_model}", *SETTINGS], {"documents": str(shared_docs)})
-    pipeline.run_stage(pipeline.collect, config, folder)
-    return config, folder
+def collected(collect: Callable[..., RunFolder]) -> tuple[Config, RunFolder]:
+    folder = collect(*SETTINGS)
+    return stored(folder), folder
 
 
 @pytest.mark.parametrize("kill", [3, 6])
 def test_a_training_of_two_passes_goes_on_after_a_kill(
-    collected: tuple[Config, RunFolder], kill: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    collected: tuple[Config, RunFolder], kill: int, killed_after: Callable[[int], AbstractContextManager[None]],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     config, folder = collected
     whole = RunFolder(tmp_path / "whole")
     shutil.copytree(folder.path, whole.path)
@@ -157,18 +154,8 @@ def test_a_training_of_two_passes_goes_on_after_a_kill(
     turn = read_json(whole.second_pass)
     # A model of chance knows nothing: all facts are trained again.
     assert turn["step"] == 4 and turn["unknown"]
-    save, saved = checkpoints.save, []
-
-    def save_until(*given: Any) -> None:
-        save(*given)
-        saved.append(given)
-        if len(saved) == kill:
-            raise Killed
-
-    monkeypatch.setattr(recorder.checkpoints, "save", save_until)
-    with pytest.raises(Killed):
+    with killed_after(kill):
         pipeline.run_stage(pipeline.train, config, folder)
-    monkeypatch.undo()
     asked: list[int] = []
     ask = second_pass.unknown_facts
     monkeypatch.setattr(second_pass, "unknown_facts", lambda *given: asked.append(1) or ask(*given))

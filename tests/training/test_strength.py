@@ -10,7 +10,8 @@ import torch
 from knowledge_update import pipeline
 from knowledge_update.adapters import load_adapter
 from knowledge_update.composition import load
-from knowledge_update.errors import ConfigError
+from knowledge_update.errors import ConfigError, ModelError
+from knowledge_update.merging.stage import Merge, merge
 from knowledge_update.models import load_model, precision
 from knowledge_update.run_folder import RunFolder, read_json
 from knowledge_update.training import methods, strength
@@ -130,3 +131,13 @@ def test_it_is_part_of_a_training(
         pipeline.run_stage(pipeline.train, config, folder)
         alphas.append(read_json(folder.adapter / "adapter_config.json")["lora_alpha"])
     assert alphas == [128, pytest.approx(12.8)]
+    # It is merged, and trained on, as weak as it is.
+    merged = merge(Merge(str(folder.path), str(tmp_path / "merged"), prompts=4))
+    assert merged.verified["merged"].agreement == 1
+    folder.adapter.rename(first := tmp_path / "first")
+    with pytest.raises(ModelError, match=r"its adapter\.alpha is 12\.8, not 128\.0; say adapter\.alpha=12\.8$"):
+        methods.check(load([f"adapter.start_from={first}", "adapter.alpha=128"], {"documents": "unused"}))
+    folder.config.unlink()
+    again = load([*settings, f"adapter.start_from={first}", "adapter.alpha=12.8"], {"documents": str(shared_docs)})
+    pipeline.run_stage(pipeline.train, again, folder)
+    assert read_json(folder.adapter / "adapter_config.json")["lora_alpha"] == alphas[1]
