@@ -7,6 +7,9 @@ from typing import Any
 
 from knowledge_update.errors import ModelError
 
+# It tells, wherever PEFT finds it installed, that it does without a kernel that nobody asked for, and of every cast.
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+
 
 def check(bits: int | None) -> None:
     """Checks that what quantises is installed.
@@ -31,8 +34,6 @@ def settings(bits: int, dtype: Any) -> Any:
     from transformers import BitsAndBytesConfig
 
     check(bits)
-    # It tells at every start that it does without a kernel that nobody asked for, and of every cast.
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     if bits == 8:
         return BitsAndBytesConfig(load_in_8bit=True)
     return BitsAndBytesConfig(

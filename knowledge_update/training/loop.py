@@ -39,6 +39,7 @@ def train(
     *,
     start: int,
     after: Callable[[Step], None],
+    before: Callable[[], None] | None = None,
 ) -> None:
     """Trains from step `start` to the end that the pace sets, or to the end of the batches.
 
@@ -51,12 +52,15 @@ def train(
         config: Rates, schedule and clipping.
         start: Steps that are done already.
         after: Called after every step.
+        before: Called once, before the first of them, when the engine is ready.
 
     Raises:
         WorkError: When the loss is no longer a number.
     """
     model.train()
     with engine:
+        if before:
+            before()
         for number, rows in enumerate(islice(batches, start, None), start):
             began = time.perf_counter()
             done = engine.agreed(min(1.0, pace.done(number)))

@@ -76,8 +76,6 @@ class Recorder:
         unit = "% of the time" if timed else "steps"
         self._advance = self._open.enter_context(progress("Training", self._total, unit, done=self._shown))
         self._stop = self._open.enter_context(_stoppable())
-        if not self.step:
-            self._looked()
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -88,6 +86,11 @@ class Recorder:
         """The mean loss of the last steps."""
         last = self.losses[-20:]
         return round(sum(last) / len(last), 4)
+
+    def before(self) -> None:
+        """Takes note of how the model is before the first step of all."""
+        if not self.step:
+            self._looked()
 
     def after(self, step: Step) -> None:
         """Takes note of a step.

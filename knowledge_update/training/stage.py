@@ -235,8 +235,11 @@ def _train(ready: Prepared, config: Config, folder: RunFolder, group: Group) -> 
     elif math.isinf(pace.steps):
         ordered = endless(streams, settings, config.seed)
     tracked = trackers.opened(config.tracker, folder.path, _settings(config), state.step)
-    with tracked as recorder.tracker, ready.trunk.upper() if ready.trunk else nullcontext(), recorder:
-        train(wrapped, optimizer, ordered, engine, pace, config, start=state.step, after=recorder.after)
+    with tracked as recorder.tracker, recorder, ready.trunk.upper() if ready.trunk else nullcontext():
+        train(
+            wrapped, optimizer, ordered, engine, pace, config, start=state.step, before=recorder.before,
+            after=recorder.after,
+        )  # fmt: skip
         if settings.retention_limit is not None:
             at_once = settings.validation_rows
             strength.lowered(wrapped, engine, ready.replay, aside, settings.retention_limit, at_once)
