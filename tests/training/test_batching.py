@@ -19,7 +19,7 @@ def rows(count: int, first: int = 0) -> list[Encoded]:
         (5000, EPOCHS),
         (1000, EPOCHS),
         (250, 2 * EPOCHS),
-        (40, 5 * EPOCHS),
+        (100, 3.16 * EPOCHS),
         (5, MOST_EPOCHS),
     ],
 )
