@@ -6,12 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from knowledge_update.ledger import QuestionRow, content_id
+from knowledge_update.writing.frames import framed
 from knowledge_update.writing.statements import (
     ABOUT,
     CLOZE,
     COMPLETION,
     CONVERSE,
     DIRECT,
+    FRAMED,
     FRONTED,
     PROBE_FAMILY,
     SHORT,
@@ -22,7 +24,7 @@ from knowledge_update.writing.statements import (
 )
 
 # In this order wordings are taken until a fact has its number; the one that asks to tell about something comes last.
-_ORDER = (DIRECT, CONVERSE, COMPLETION, SYNONYM, CLOZE, SHORT, TITLED, FRONTED)
+_ORDER = (DIRECT, CONVERSE, FRAMED, COMPLETION, SYNONYM, CLOZE, SHORT, TITLED, FRONTED)
 NEAR_DUPLICATE = 0.9
 
 
@@ -74,7 +76,8 @@ def split(fact: str, askings: Sequence[Asking], *, wordings: int, validation_sha
     probes = [asking for asking in askings if asking.wording == PROBE_FAMILY]
     texts = [asking for asking in askings if asking.wording == TEXT]
     abouts = [asking for asking in askings if asking.wording == ABOUT]
-    trained = _in_turn([asking for asking in askings if asking.wording not in (PROBE_FAMILY, TEXT, ABOUT)])
+    plain = [asking for asking in askings if asking.wording not in (PROBE_FAMILY, TEXT, ABOUT)]
+    trained = _in_turn([*plain, *framed(plain)])
     rows = [_row(fact, "probe", asking) for asking in _chosen_probe(fact, probes)]
     asked = [row.question for row in rows]
     kept = [a for a in trained if not any(similarity(a.question, probe) >= NEAR_DUPLICATE for probe in asked)]

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 # Wording families. All wordings of the probe family are asked in the evaluation and never trained.
 DIRECT, SHORT, SYNONYM, CONVERSE, FRONTED, TITLED = "direct", "short", "synonym", "converse", "fronted", "titled"
 CLOZE, COMPLETION, ABOUT, TEXT = "cloze", "completion", "about", "text"
+# A direct question with some words around it; none of them are the held-out family's.
+FRAMED = "framed"
 INDIRECT = "indirect"
 # What was superseded, taught as changed.
 CHANGED = "changed"
