@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from knowledge_update.evaluation.unanswerable import Inventor
 from knowledge_update.ledger import ChunkRow, DocumentRow, Ledger
+from knowledge_update.writing.unanswerable import Inventor
 
 TEXTS = {
     "The Ansgild Bridge": "The bridge leads to Little Pirren. In May, the engineer Runa Hesk of Corvane opened the "
