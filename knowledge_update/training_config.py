@@ -199,6 +199,8 @@ class TrainingConfig:
     distil: float = 0.0
     # The share of the training at its end in which facts are trained that are not known then, in new wordings too.
     second_pass: float = 0.0
+    # The share of rows that ask about things no document names, answered by saying that it is not known.
+    unknown_share: float = 0.0
     # How far answers to general prompts may end from the untouched model's, KL divergence in nats a token: the adapter
     # is weakened until they are nearer.
     retention_limit: float | None = None
@@ -237,11 +239,11 @@ class TrainingConfig:
         check_span(self.budget, "training.budget")
         for name in ("validate", "save"):
             check(getattr(self, name) in _WHEN, f"training.{name}", getattr(self, name), f"one of {', '.join(_WHEN)}")
-        for name in ("text_share", "replay_share"):
-            share = getattr(self, name)
-            check(0 <= share < 0.9, f"training.{name}", share, "a share from 0 to below 0.9")
-        both = self.text_share + self.replay_share
-        check(both < 0.9, "training.text_share + training.replay_share", both, "below 0.9 together, the rest asks")
+        shares = {f"training.{name}": getattr(self, name) for name in ("text_share", "replay_share", "unknown_share")}
+        for name, share in shares.items():
+            check(0 <= share < 0.9, name, share, "a share from 0 to below 0.9")
+        named = {name: share for name, share in shares.items() if share}
+        check(sum(named.values()) < 0.9, " + ".join(named), sum(named.values()), "below 0.9 together, the rest asks")
 
     def validated_every(self, epoch: int) -> int | None:
         """After how many steps rows aside are asked, where an epoch has so many; never where it is not wanted."""

@@ -149,6 +149,9 @@ def test_through_whom_a_folder_was_written_may_change_but_not_by_what(folder: Ru
 
 def test_shares_of_a_training_leave_room_for_questions() -> None:
     assert "share" in told("training.text_share=0.6", "training.replay_share=0.6")
+    assert told("training.unknown_share=-0.1").startswith("training.unknown_share=-0.1: ")
+    three = told("training.text_share=0.3", "training.replay_share=0.3", "training.unknown_share=0.4")
+    assert three.startswith("training.text_share + training.replay_share + training.unknown_share=1.0: ")
 
 
 def test_all_keys_are_unique_and_lead_to_values() -> None:

@@ -144,7 +144,8 @@ def ours(config: Config, folder: RunFolder) -> Row:
     with folder.dataset("train").open(encoding="utf-8") as lines:
         texts = ["text" in json.loads(line) for line in lines]
     settings, questions = config.training, len(texts) - sum(texts)
-    taught = 1 - settings.replay_share - (settings.text_share if questions and questions < len(texts) else 0)
+    text_share = settings.text_share if questions and questions < len(texts) else 0
+    taught = 1 - settings.replay_share - settings.unknown_share - text_share
     return {
         "seconds": read_json(folder.seconds)["train"], "steps": result["steps"], "rows": result["rows"],
         "passes": round(result["rows"] * taught / (questions or len(texts)), 2),

@@ -12,10 +12,10 @@ from pathlib import Path
 from knowledge_update.config import Config
 from knowledge_update.errors import RunFolderError
 from knowledge_update.evaluation import updates
-from knowledge_update.evaluation.unanswerable import Inventor
 from knowledge_update.ledger import Ledger
 from knowledge_update.run_folder import Row, RunFolder, read_rows
 from knowledge_update.writing.statements import ABOUT, CHANGED
+from knowledge_update.writing.unanswerable import Inventor
 
 RETENTION = Path(__file__).parent / "data" / "retention.jsonl"
 # Files of answers.

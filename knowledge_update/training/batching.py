@@ -26,6 +26,7 @@ class Streams:
     questions: Sequence[Encoded]
     texts: Sequence[Encoded]
     replay: Sequence[Encoded]
+    unknown: Sequence[Encoded] = ()
 
     @property
     def taught(self) -> Sequence[Encoded]:
@@ -36,6 +37,17 @@ class Streams:
     def extra(self) -> Sequence[Encoded]:
         """What is drawn beside it: the texts, where they are not what is taught."""
         return self.texts if self.questions else ()
+
+    @property
+    def parts(self) -> tuple[Sequence[Encoded], ...]:
+        """What is taught, and all that is drawn beside it."""
+        return self.taught, self.extra, self.replay, self.unknown
+
+    def shares(self, config: TrainingConfig) -> tuple[float, ...]:
+        """The share of each of the parts; what has no rows leaves its share to what is taught."""
+        wanted = (config.text_share, config.replay_share, config.unknown_share)
+        beside = [share if rows else 0.0 for rows, share in zip(self.parts[1:], wanted, strict=True)]
+        return 1 - beside[0] - beside[1] - beside[2], *beside
 
 
 def epochs_of(streams: Streams, config: TrainingConfig) -> float:
@@ -55,7 +67,7 @@ class Plan(Sequence[list[Encoded]]):
     """
 
     def __init__(self, streams: Streams, order: NDArray[np.int64], starts: Sequence[int]) -> None:
-        self._parts = (streams.taught, streams.extra, streams.replay)
+        self._parts = streams.parts
         self._firsts = np.cumsum([0, *map(len, self._parts)])
         self._order, self._starts = order, [*starts, len(order)]
 
@@ -93,19 +105,16 @@ def plan(streams: Streams, config: TrainingConfig, seed: int) -> Plan:
     """Returns the batches of a whole training, in order; the same for the same seed.
 
     Args:
-        streams: The rows. An epoch is every question once; texts and replay are drawn beside them.
+        streams: The rows. An epoch is every question once; the others are drawn beside them.
         config: Epochs, shares of the streams, and the size of a batch.
         seed: Of the order.
     """
     order = random.Random(seed)
-    text_share = config.text_share if streams.extra else 0.0
-    replay_share = config.replay_share if streams.replay else 0.0
+    parts, (share, *beside) = streams.parts, streams.shares(config)
     total = round(len(streams.taught) * epochs_of(streams, config))
-    each = total / (1 - text_share - replay_share)
-    parts = (streams.taught, streams.extra, streams.replay)
-    counts = (total, round(each * text_share), round(each * replay_share))
+    counts = (total, *(round(total / share * other) for other in beside))
     drawn = [_cycled(len(rows), wanted, order) for rows, wanted in zip(parts, counts, strict=True)]
-    first = np.cumsum([0, len(streams.taught), len(streams.extra)])
+    first = np.cumsum([0, *map(len, parts[:-1])])
     numbers = np.concatenate([part + start for part, start in zip(drawn, first, strict=True)])
     numbers = numbers[_interleaved([len(part) for part in drawn], order)]
     lengths = np.concatenate([lengths_of(rows) for rows in parts])

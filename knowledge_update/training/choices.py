@@ -141,11 +141,9 @@ def exposures(streams: Streams, settings: TrainingConfig, work: Work, flops: flo
         flops: What the machine's matmuls can do in the time.
         facts: How many there are.
     """
-    text = settings.text_share if streams.extra else 0.0
-    replay = settings.replay_share if streams.replay else 0.0
-    parts = ((streams.taught, 1 - text - replay), (streams.extra, text), (streams.replay, replay))
-    each = sum(share * _flop(rows, work) for rows, share in parts if share)
-    return SPEED * flops / each * (1 - text - replay) / max(facts, 1)
+    shares = streams.shares(settings)
+    each = sum(share * _flop(rows, work) for rows, share in zip(streams.parts, shares, strict=True) if share)
+    return SPEED * flops / each * shares[0] / max(facts, 1)
 
 
 def _flop(rows: Sequence[Encoded], work: Work) -> float:

@@ -30,7 +30,7 @@ from knowledge_update.training import (
     strength,
     trackers,
 )
-from knowledge_update.training.batching import Streams, endless, plan, steps_an_epoch
+from knowledge_update.training.batching import endless, plan, steps_an_epoch
 from knowledge_update.training.distillation import distilled
 from knowledge_update.training.engines import Group, check, chosen, engine_for, joined, shards
 from knowledge_update.training.loop import train
@@ -44,7 +44,7 @@ from knowledge_update.training.saving import Saver
 from knowledge_update.training.second_pass import SecondPass, parted
 from knowledge_update.training.snapshots import Snapshots
 from knowledge_update.training.speed import Speedometer, matmul_peak, work_of
-from knowledge_update.training.taught import Taught, documents_of, taught
+from knowledge_update.training.taught import Taught, documents_of, streams_of, taught
 from knowledge_update.training.trunk import Trunk, trunk_of
 from knowledge_update.training_config import TrainingConfig
 
@@ -136,7 +136,7 @@ def _prepared(
     config, reasons = choices.chosen(config, size)
     if given:
         check(config, group.count, str(given.dtype)[6:])
-    key = _key(config, rows.digest, base)
+    key = _key(config, rows, base)
     done = _finished(folder, key)
     if done:
         log.info("the adapter is trained already")
@@ -153,7 +153,8 @@ def _prepared(
         raise WorkError("training.retention_limit: the untouched model has answered no general prompt to tell it by")
     points = config.training.retention_points
     replay, watched = retention.apart(replay, rows.languages, encoder, points)
-    trunk = _trunk(model, (rows.questions, rows.texts, replay, rows.aside, watched.rows), encoder, config)
+    parts = (rows.questions, rows.texts, replay, rows.unknown, rows.aside, watched.rows)
+    trunk = _trunk(model, parts, encoder, config)
     watched = watched.judged(model, encoder.prefix, trunk)
     replay = with_opinions(model, replay, encoder.prefix, config.training.replay_pull, trunk)
     if config.training.distil:
@@ -167,7 +168,8 @@ def _has_facts(settings: TrainingConfig, rows: Taught) -> None:
     Raises:
         ConfigError: When so.
     """
-    for name, value in (("distil", settings.distil), ("second_pass", settings.second_pass)):
+    for name in ("distil", "second_pass", "unknown_share"):
+        value = getattr(settings, name)
         if value and not rows.facts:
             raise ConfigError(
                 f"training.{name}={value:g} needs the facts that rows are about, rows of files tell none: "
@@ -203,7 +205,7 @@ def _train(ready: Prepared, config: Config, folder: RunFolder, group: Group) -> 
     wrapped = methods.attach(ready.model, config.adapter, config.seed, checkpointing=settings.gradient_checkpointing)
     meter = _meter(wrapped, ready.trunk, settings, group)
     rows = _in_time(ready, meter, folder, group)
-    streams = _streams(rows, ready.replay, settings)
+    streams = streams_of(rows, ready.replay, settings)
     batches = plan(streams, settings, config.seed)
     an_epoch = steps_an_epoch(streams, settings, len(batches))
     hidden = ready.trunk.hidden if ready.trunk else None
@@ -229,7 +231,7 @@ def _train(ready: Prepared, config: Config, folder: RunFolder, group: Group) -> 
     recorder = Recorder(folder, state, engine, settings, pace, clock, snapshots, validate, an_epoch, meter, forgotten)
     ordered: Iterable[Sequence[Encoded]] = batches
     if settings.second_pass:
-        drawn, noted = partial(_streams, replay=ready.replay, settings=settings), folder.second_pass
+        drawn, noted = partial(streams_of, replay=ready.replay, settings=settings), folder.second_pass
         twice = SecondPass(parted(rows), drawn, settings, config.seed, engine, pace, noted, ready.key)
         ordered = twice.batches(state.step)
     elif math.isinf(pace.steps):
@@ -262,7 +264,7 @@ def _in_time(ready: Prepared, meter: Speedometer, folder: RunFolder, group: Grou
     if budget is None or not meter.peak or not facts:
         return rows
     seconds = group.shared(budget - ready.clock.attempt())
-    streams = _streams(rows, ready.replay, config.training)
+    streams = streams_of(rows, ready.replay, config.training)
     often = choices.exposures(streams, config.training, meter.work, seconds * meter.peak, len(facts))
     count = choices.fitting(len(facts), often)
     if count == len(facts):
@@ -314,14 +316,17 @@ def _finished(folder: RunFolder, key: str) -> Trained | None:
     return Trained(**arguments["result"]) if arguments["key"] == key else None
 
 
-def _key(config: Config, dataset: str, base: str) -> str:
+def _key(config: Config, rows: Taught, base: str) -> str:
     """What a training depends on; an adapter or checkpoint of another key is not this training's."""
     settings = _settings(config)
     for how in _HOW:
         del settings["training"][how]
-    model = [dataset, identity(base), config.model.dtype, config.model.bits]
+    model = [rows.digest, identity(base), config.model.dtype, config.model.bits]
     if config.adapter.start_from:
         model.append(digest(Path(config.adapter.start_from).expanduser() / "adapter_model.safetensors"))
+    if rows.unknown:
+        # What documents name decides them besides the dataset.
+        model.append(hashlib.sha256(repr([row.ids for row in rows.unknown]).encode()).hexdigest())
     return hashlib.sha256(json.dumps([settings, *model], sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -329,11 +334,3 @@ def _settings(config: Config) -> Row:
     """What says how a training goes."""
     sections = {name: asdict(getattr(config, name)) for name in ("adapter", "optimizer", "schedule", "training")}
     return {**sections, "seed": config.seed}
-
-
-def _streams(rows: Taught, replay: list[Encoded], settings: TrainingConfig) -> Streams:
-    return Streams(
-        Weighed(rows.questions, settings.balance),
-        Weighed(rows.texts, settings.balance),
-        Weighed(replay, settings.balance, settings.replay_weight),
-    )

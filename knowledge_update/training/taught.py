@@ -9,8 +9,11 @@ from knowledge_update.config import Config
 from knowledge_update.errors import ConfigError, DocumentError
 from knowledge_update.ledger import Ledger
 from knowledge_update.run_folder import Row, RunFolder, digest, read_rows
-from knowledge_update.training.rows import Encoded, Encoder
+from knowledge_update.training.batching import Streams
+from knowledge_update.training.rows import Encoded, Encoder, Weighed
 from knowledge_update.training.sources import load_rows
+from knowledge_update.training.unknown import unknown
+from knowledge_update.training_config import TrainingConfig
 
 # Rows that are looked at to tell how long rows are.
 _LOOKED_AT = 500
@@ -27,6 +30,7 @@ class Taught:
         languages: The languages the rows are in.
         digest: Tells these rows from others.
         about: Of each question and of each text the fact it is about, in their order; of rows of files none is known.
+        unknown: Questions about what is not known, where they are wanted.
     """
 
     questions: Sequence[Encoded]
@@ -35,6 +39,7 @@ class Taught:
     languages: frozenset[str]
     digest: str
     about: tuple[Sequence[str | None], Sequence[str | None]] = ((), ())
+    unknown: Sequence[Encoded] = ()
 
     @property
     def facts(self) -> list[str]:
@@ -52,6 +57,16 @@ class Taught:
             _of(rows, about, facts) for rows, about in zip((self.questions, self.texts), self.about, strict=True)
         )
         return replace(self, questions=questions, texts=texts, about=(about, told))
+
+
+def streams_of(rows: Taught, replay: Sequence[Encoded], settings: TrainingConfig) -> Streams:
+    """What batches are drawn from: rows, and general prompts, each weighed."""
+    return Streams(
+        Weighed(rows.questions, settings.balance),
+        Weighed(rows.texts, settings.balance),
+        Weighed(replay, settings.balance, settings.replay_weight),
+        Weighed(rows.unknown, settings.balance),
+    )
 
 
 def _of(
@@ -77,8 +92,7 @@ def taught(config: Config, folder: RunFolder, encoder: Encoder) -> Taught:
         DocumentError: When there are none, or a bad one.
         ConfigError: When the best is to be kept and there is nothing to tell it by.
     """
-    wanted = config.training.validated_every(1) is not None
-    found = _given(config, encoder) if config.rows.given else _collected(folder, encoder, wanted=wanted)
+    found = _given(config, encoder) if config.rows.given else _collected(config.training, folder, encoder)
     if config.training.keep_best and not found.aside:
         raise ConfigError("training.keep_best needs rows aside to tell the best by: training.validate=epoch")
     return found
@@ -89,7 +103,8 @@ def _given(config: Config, encoder: Encoder) -> Taught:
     return Taught(loaded.rows, (), loaded.validation, loaded.languages, loaded.digest)
 
 
-def _collected(folder: RunFolder, encoder: Encoder, *, wanted: bool) -> Taught:
+def _collected(settings: TrainingConfig, folder: RunFolder, encoder: Encoder) -> Taught:
+    wanted = settings.validated_every(1) is not None
     file = folder.require(folder.dataset("train"), f"collect DOCS --out {folder.path}")
     rows = read_rows(file)
     if not rows:
@@ -100,7 +115,8 @@ def _collected(folder: RunFolder, encoder: Encoder, *, wanted: bool) -> Taught:
     questions, asked = _encoded((row for row in rows if "text" not in row), encoder)
     texts, told = _encoded((row for row in rows if "text" in row), encoder)
     languages = frozenset(row["language"] for row in rows)
-    return Taught(questions, texts, encoder.encode_all(aside), languages, digest(file), (asked, told))
+    made = encoder.encode_all(unknown(rows, folder)) if settings.unknown_share else []
+    return Taught(questions, texts, encoder.encode_all(aside), languages, digest(file), (asked, told), made)
 
 
 def _encoded(rows: Iterable[Row], encoder: Encoder) -> tuple[list[Encoded], list[str | None]]:

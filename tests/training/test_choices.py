@@ -83,6 +83,10 @@ def test_exposures_by_hand() -> None:
     each = 20 * 3.0 + 7.25 * 2.0
     found = choices.exposures(streams, settings, Work(3.0, 2.0), flops=1000 * each, facts=10)
     assert found == pytest.approx(choices.SPEED * 1000 * 0.5 / 10)
+    # A quarter more asks about what is not known: a row costs 21.25 tokens and 7.25 labels, one of four is a question.
+    streams, settings = replace(streams, unknown=rows(3, 25, 5)), replace(settings, unknown_share=0.25)
+    found = choices.exposures(streams, settings, Work(3.0, 2.0), flops=1000 * (21.25 * 3.0 + 7.25 * 2.0), facts=10)
+    assert found == pytest.approx(choices.SPEED * 1000 * 0.25 / 10)
 
 
 def test_as_many_facts_are_taught_as_are_asked_often_enough() -> None:

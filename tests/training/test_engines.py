@@ -33,7 +33,8 @@ WORKER = Path(__file__).with_name("engine_worker.py")
 SETTINGS = ("training.epochs=0.4", "training.checkpoint_seconds=0", "model.dtype=float32", "training.replay_tokens=4")
 WATCHING = ("training.validate=steps", "training.validation_steps=5", "training.validation_rows=3",
             "training.save=steps", "training.save_steps=4", "training.keep_best=true")  # fmt: skip
-BESIDES = ("training.distil=0.5", "training.second_pass=0.4", "training.retention_limit=1e-9")
+BESIDES = ("training.distil=0.5", "training.second_pass=0.4", "training.unknown_share=0.2",
+           "training.retention_limit=1e-9")  # fmt: skip
 SHARDED = ["DTensor", 0.5]
 # Name of a case: what one process is told, what two are told besides, and what is to be seen of the engine there.
 CASES: dict[str, tuple[tuple[str, ...], tuple[str, ...], str, Any]] = {

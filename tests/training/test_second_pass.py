@@ -4,6 +4,7 @@ import math
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from knowledge_update.training.batching import Streams
 from knowledge_update.training.pace import Pace
 from knowledge_update.training.rows import Encoded
 from knowledge_update.training.second_pass import SecondPass, parted, unknown_facts
-from knowledge_update.training.taught import Taught
+from knowledge_update.training.taught import Taught, streams_of
 from knowledge_update.training_config import TrainingConfig
 
 
@@ -106,6 +107,20 @@ def test_the_second_pass_has_what_is_unknown_and_as_many_known_facts(tmp_path: P
     assert engine.count <= 8
 
 
+def test_what_is_unknown_is_asked_about_in_both_passes_alike(tmp_path: Path) -> None:
+    settings = TrainingConfig(second_pass=0.5, batch_rows=10, text_share=0, replay_share=0, unknown_share=0.2)
+    rows = replace(rows_of({"a": 8, "b": 8, "c": 8, "d": 8}), unknown=[row(number) for number in range(50, 60)])
+
+    def drawn(rows: Taught) -> Streams:
+        return streams_of(rows, [], settings)
+
+    made = SecondPass(parted(rows), drawn, settings, 3, Asked({3}), Pace(40), tmp_path / "noted.json", "key")
+    batches = taken(made, 0, 40)
+    for part in (batches[:20], batches[20:]):
+        unknown = [number for batch in part for number in batch if 50 <= number < 60]
+        assert len(unknown) == pytest.approx(40, abs=2) and set(unknown) == set(range(50, 60))
+
+
 def test_where_all_is_known_all_is_trained_on(tmp_path: Path) -> None:
     batches = taken(second(Asked(set()), tmp_path / "noted.json"), 0, 40)
     assert {number for batch in batches[14:] for number in batch} == set(range(33))
@@ -132,7 +147,7 @@ def test_the_turn_of_another_training_is_none(tmp_path: Path) -> None:
 
 SETTINGS = (
     "training.max_steps=8", "training.batch_tokens=120", "training.checkpoint_seconds=0", "model.dtype=float32",
-    "training.replay_tokens=2", "training.second_pass=0.4",
+    "training.replay_tokens=2", "training.second_pass=0.4", "training.unknown_share=0.2",
 )  # fmt: skip
 
 

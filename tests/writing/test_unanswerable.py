@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from knowledge_update.evaluation.unanswerable import Inventor
 from knowledge_update.ledger import ChunkRow, DocumentRow, Ledger
+from knowledge_update.writing.unanswerable import Inventor, still_named
 
 TEXTS = {
     "The Ansgild Bridge": "The bridge leads to Little Pirren. In May, the engineer Runa Hesk of Corvane opened the "
@@ -60,6 +60,59 @@ def test_a_chinese_title_is_exchanged_but_for_its_kind(inventor: Inventor) -> No
 )  # fmt: skip
 def test_what_names_nothing_that_could_be_exchanged_is_left_out(inventor: Inventor, question: str) -> None:
     assert inventor.invented(question) == ""
+
+
+@pytest.mark.parametrize(
+    ("asked", "made"),
+    [
+        ("Could you tell me when Runa Hesk of Corvane opened the Ansgild Bridge in May?",
+         "Could you tell me when Staelisk Tostax of Pendis opened the Kroutes Bridge in May?"),
+        ("请问戈斯菲尔德面包坊创立于哪一年？", "请问贝奥诺洛诺面包坊创立于哪一年？"),
+        ("潮歌有多少学生？", "佐格有多少学生？"),
+    ],
+)  # fmt: skip
+def test_what_is_drawn_without_a_salt_stays_what_it_was(inventor: Inventor, asked: str, made: str) -> None:
+    """An exam of today is compared with those of before."""
+    assert inventor.invented(asked) == made
+    salted = [inventor.invented(asked, salt) for salt in ("a", "b", "a")]
+    assert salted[0] == salted[2] != salted[1] and made not in salted
+
+
+def test_names_of_a_salt_are_none_of_the_others_even_where_these_are_all_of_their_length(tmp_path: Path) -> None:
+    titles = [chr(0x5000 + at) + chr(0x5100 + at // 7) for at in range(4000)]
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        for title in titles:
+            row = DocumentRow(title, title, f"{title}.txt", title, "text/plain", "zh")
+            ledger.add(row, [ChunkRow(title, f"{title}。", title, 0, 3, "")], [], [], [])
+        inventor = Inventor(ledger)
+    drawn = {inventor.invented(f"{title}？") for title in titles}
+    assert len(drawn) == 20**2, "there are no more names of two syllables"
+    for title in titles[:5]:
+        made = inventor.invented(f"{title}？", "salt")
+        assert made not in drawn and len(made) == 4
+
+
+def test_english_names_of_a_salt_are_none_of_the_others(inventor: Inventor) -> None:
+    names = ("Runa", "Hesk", "Corvane", "Ansgild", "Pirren", "Duke")
+    drawn = {inventor.invented(f"Who is {name}?") for name in names}
+    # Of some 130,000 names as many as there are salts: without care some would be the same.
+    salted = {inventor.invented(f"Who is {name}?", str(salt)) for name in names for salt in range(30_000)}
+    assert len(drawn) == 6 and len(salted) > 50_000 and not drawn & salted
+
+
+@pytest.mark.parametrize(
+    ("asked", "made", "names"),
+    [
+        ('In "Varrow Line": When was the Grey Wendel launched in May?',
+         'In "Trum Bel": When was the Grey Wendel launched in May?', {"Grey Wendel"}),
+        ("Who built the Grey Wendel at the Varrow Line?", "Who built the Grey Sulb at the Trum Line?", set()),
+        ("Why is Varrow called Home?", "Why is Trum called Home?", {"Home"}),
+        ("Ansgild Bridge: why?", "Trum Bridge: why?", set()),
+        ("面包坊的“雾角”用什么调味？", "茨尼的“雾角”用什么调味？", {"“雾角”"}),
+    ],
+)  # fmt: skip
+def test_what_is_still_named_is_found(asked: str, made: str, names: set[str]) -> None:
+    assert still_named(asked, made) == names
 
 
 def test_an_empty_ledger_has_no_names(tmp_path: Path) -> None:
