@@ -149,10 +149,13 @@ def test_the_error_of_a_difference_is_that_of_the_same_questions_asked_twice() -
 
 @pytest.mark.soak
 def test_a_planted_model_changes_the_figure(
-    kupdate: Kupdate, run: RunFolder, tiny_model: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    kupdate: Kupdate, run: RunFolder, tiny_model: str, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     shutil.rmtree(run.adapter)
     says("Paris", tiny_model, run.adapter)
+    # What planting it has said.
+    capsys.readouterr()
     called: list[Any] = []
     monkeypatch.setattr(socket, "getaddrinfo", lambda *where, **_: called.append(where))
     code, stdout, stderr = kupdate("harness", run.path, "--limit", "4")
