@@ -26,7 +26,7 @@ test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 soak: setup
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,ray,deepspeed]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,ray,deepspeed,lmeval]"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m soak
 
 lint: setup

@@ -15,6 +15,7 @@ from knowledge_update.acceptance import verbs as acceptance
 from knowledge_update.chat import verbs as talking
 from knowledge_update.chat.verbs import of_model
 from knowledge_update.errors import KnowledgeUpdateError, UserError
+from knowledge_update.harness.verbs import harness
 
 app = typer.Typer(
     name="kupdate",
@@ -297,6 +298,7 @@ def merge(
 app.command()(talking.chat)
 app.command()(talking.web)
 app.command()(talking.serve)
+app.command()(harness)
 
 
 @app.callback(invoke_without_command=True)

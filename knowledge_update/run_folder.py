@@ -172,6 +172,15 @@ class RunFolder:
         return self.path / "evaluation.json"
 
     @property
+    def lm_eval(self) -> Path:
+        """What lm-eval's tasks say of base and updated model."""
+        return self.path / "lm_eval.json"
+
+    def lm_eval_answers(self, name: str) -> Path:
+        """What they say of one of the two."""
+        return self.path / "lm_eval" / f"{name}.json"
+
+    @property
     def report(self) -> Path:
         return self.path / "report.html"
 

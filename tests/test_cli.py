@@ -13,10 +13,10 @@ from knowledge_update import __version__
 from knowledge_update.config import Config
 from knowledge_update.run_config import to_yaml
 
-HEAVY = ("torch", "transformers", "spacy", "hydra", "matplotlib", "jieba", "peft", "sqlite3", "gradio")
+HEAVY = ("torch", "transformers", "spacy", "hydra", "matplotlib", "jieba", "peft", "sqlite3", "gradio", "lm_eval")
 VERBS = (
     "run", "collect", "train", "merge", "infer", "evaluate", "report", "facts", "export", "config", "chat",
-    "web", "serve", "check",
+    "web", "serve", "check", "harness",
 )  # fmt: skip
 
 Kupdate = Callable[..., tuple[int, str, str]]
