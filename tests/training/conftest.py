@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from knowledge_update import pipeline
 from knowledge_update.composition import load
 from knowledge_update.models import load_model, load_tokenizer, precision
 from knowledge_update.run_folder import RunFolder, read_rows, write_rows
 from knowledge_update.templates import ChatTemplate
-from knowledge_update.training import checkpoints, recorder
+from knowledge_update.training import checkpoints, methods, recorder
 from knowledge_update.training.replay import PROMPTS
 from knowledge_update.training.rows import Encoded, Encoder
+from knowledge_update.training_config import AdapterConfig
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +77,22 @@ def killed_after() -> Callable[[int], AbstractContextManager[None]]:
 @pytest.fixture
 def model(tiny_model: str) -> Any:
     return load_model(tiny_model, precision("float32", "cpu"))
+
+
+@pytest.fixture
+def astray(model: Any) -> Callable[[], Any]:
+    """`astray()` is the model with an adapter that makes it say other things."""
+
+    def strayed() -> Any:
+        wrapped = methods.attach(model, AdapterConfig(rank=4, upper_share=1.0), seed=1)
+        generator = torch.Generator().manual_seed(5)
+        with torch.no_grad():
+            for name, tensor in methods.trainable(wrapped).items():
+                if "lora_B" in name:
+                    tensor.normal_(0, 0.15, generator=generator)
+        return wrapped
+
+    return strayed
 
 
 @pytest.fixture

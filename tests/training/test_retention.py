@@ -51,17 +51,6 @@ def watched(model: Any, encoder: Encoder, rows: list[Encoded]) -> Watched:
     return Watched(rows[:3], texts).judged(model, encoder.prefix, None)
 
 
-def strayed(model: Any) -> Any:
-    """The same model with an adapter that changes what it says."""
-    wrapped = methods.attach(model, AdapterConfig(rank=4, upper_share=1.0), seed=1)
-    generator = torch.Generator().manual_seed(5)
-    with torch.no_grad():
-        for name, tensor in methods.trainable(wrapped).items():
-            if "lora_B" in name:
-                tensor.normal_(0, 0.15, generator=generator)
-    return wrapped
-
-
 def perplexity(model: Any, texts: Sequence[Encoded]) -> float:
     """By transformers' own loss, every token counting the same."""
     loss, tokens = 0.0, 0
@@ -90,8 +79,10 @@ def divergence(before: torch.Tensor, now: torch.Tensor) -> float:
     return float((before * (before / now).log()).sum())
 
 
-def test_another_model_is_as_far_away_as_it_is(watched: Watched, model: Any, tiny_model: str, encoder: Encoder) -> None:
-    wrapped = strayed(model)
+def test_another_model_is_as_far_away_as_it_is(
+    watched: Watched, astray: Callable[[], Any], tiny_model: str, encoder: Encoder
+) -> None:
+    wrapped = astray()
     found = Retention(watched, OneProcess(wrapped, tuple(encoder.prefix)), 8, 2).measured()
     base = load_model(tiny_model, precision("float32", "cpu"))
     away: list[float] = []
@@ -108,8 +99,8 @@ def test_another_model_is_as_far_away_as_it_is(watched: Watched, model: Any, tin
     assert found["perplexity"] == pytest.approx(perplexity(wrapped, watched.texts), rel=1e-3)
 
 
-def test_it_is_looked_at_as_often_as_wanted(watched: Watched, model: Any, encoder: Encoder) -> None:
-    made = Retention(watched, OneProcess(strayed(model), tuple(encoder.prefix)), 4, 8)
+def test_it_is_looked_at_as_often_as_wanted(watched: Watched, astray: Callable[[], Any], encoder: Encoder) -> None:
+    made = Retention(watched, OneProcess(astray(), tuple(encoder.prefix)), 4, 8)
     made.measured()
     assert [step for step in range(1, 21) if made.due(step / 20)] == [5, 10, 15, 20]
     again = Retention(watched, made.engine, 4, 8)

@@ -19,7 +19,6 @@ from knowledge_update.training.engines import OneProcess
 from knowledge_update.training.objective import packs, states_of
 from knowledge_update.training.opinions import with_opinions
 from knowledge_update.training.rows import Encoded, Encoder
-from knowledge_update.training_config import AdapterConfig
 
 
 def logits(model: Any, rows: Sequence[Encoded], encoder: Encoder) -> torch.Tensor:
@@ -39,16 +38,10 @@ def away(model: Any, rows: Sequence[Encoded], encoder: Encoder) -> float:
 
 
 @pytest.fixture
-def strayed(model: Any, rows: list[Encoded], encoder: Encoder) -> tuple[Any, list[Encoded]]:
+def strayed(model: Any, rows: list[Encoded], encoder: Encoder, astray: Callable[[], Any]) -> tuple[Any, list[Encoded]]:
     """A model whose adapter makes it say other things, and prompts with what it said before."""
     replay = with_opinions(model, rows[:3], encoder.prefix, 1.0)
-    wrapped = methods.attach(model, AdapterConfig(rank=4, upper_share=1.0), seed=1)
-    generator = torch.Generator().manual_seed(5)
-    with torch.no_grad():
-        for name, tensor in methods.trainable(wrapped).items():
-            if "lora_B" in name:
-                tensor.normal_(0, 0.15, generator=generator)
-    return wrapped, replay
+    return astray(), replay
 
 
 def test_the_highest_strength_within_the_limit_is_kept(
