@@ -1,14 +1,10 @@
 """A base model held in 4 or 8 bits (QLoRA, arXiv 2305.14314; LLM.int8, arXiv 2208.07339), by bitsandbytes."""
 
 import importlib.util
-import logging
 import types
 from typing import Any
 
 from knowledge_update.errors import ModelError
-
-# It tells, wherever PEFT finds it installed, that it does without a kernel that nobody asked for, and of every cast.
-logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 def check(bits: int | None) -> None:

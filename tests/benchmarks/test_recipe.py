@@ -221,7 +221,8 @@ def test_padding_to_the_longest_makes_the_same_losses(recipe: Any, course: Any, 
         process = recipe.baselines.Process(arm, tmp_path / "task.json", tmp_path / "log")
         losses.append(process.train(3)["losses"])
         process.stop()
-    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+    # Of sums in another order; a row more or less would be seen in the first place behind the point.
+    assert losses[0] == pytest.approx(losses[1], abs=1e-3)
     assert len(set(losses[0])) == 3
 
 

@@ -50,7 +50,8 @@ def digest(streams: Streams, config: TrainingConfig, seed: int) -> str:
 
 
 def test_without_a_share_of_what_is_unknown_the_order_is_what_it_was_before_there_was_one() -> None:
-    config, other = TrainingConfig(epochs=2.3, batch_tokens=11), TrainingConfig(batch_rows=3, text_share=0.2)
+    config = TrainingConfig(epochs=2.3, batch_tokens=11)
+    other = TrainingConfig(epochs=9.8, batch_rows=3, text_share=0.2)
     for unknown in ([], rows(7, first=300)):
         assert digest(Streams(rows(63), rows(40, 100), rows(50, 200), unknown), config, 5) == "98ea8c9c45a6099a"
         assert digest(Streams([], rows(70), rows(9, 100), unknown), other, 1) == "490b7d0ce743a1e0"
