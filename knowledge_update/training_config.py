@@ -63,7 +63,7 @@ class OptimizerConfig:
     name: str = "adamw"
     learning_rate: float | None = None
     betas: tuple[float, float] = (0.9, 0.99)
-    eps: float = 1e-5
+    eps: float = 3e-5
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
     bits: int = 32
@@ -191,9 +191,11 @@ class TrainingConfig:
     accumulation: int = 1
     text_share: float = 0.12
     replay_share: float = 0.25
+    # How many general prompts are replayed; without a number all there are, or as many as a budget has time for.
+    replay_prompts: int | None = None
     replay_tokens: int = 16
     replay_weight: float = 2.0
-    replay_pull: float = 1.5
+    replay_pull: float = 4.0
     balance: float = 0.5
     # How much of an answer's label is what the untouched model says with the fact before the question.
     distil: float = 0.0
@@ -232,7 +234,9 @@ class TrainingConfig:
         check(self.batch_tokens >= 1, "training.batch_tokens", self.batch_tokens, "at least 1")
         check(self.batch_rows is None or self.batch_rows >= 1, "training.batch_rows", self.batch_rows, "at least 1")
         check(self.retention_points >= 0, "training.retention_points", self.retention_points, "0 or more")
-        counts = "max_steps accumulation log_steps validation_steps validation_rows save_steps save_limit"
+        counts = (
+            "max_steps replay_prompts accumulation log_steps validation_steps validation_rows save_steps save_limit"
+        )
         for name in counts.split():
             value = getattr(self, name)
             check(value is None or value >= 1, f"training.{name}", value, "at least 1")

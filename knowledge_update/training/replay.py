@@ -11,6 +11,7 @@ from typing import Any
 
 from knowledge_update.config import Config
 from knowledge_update.display import log, progress
+from knowledge_update.durations import seconds_of
 from knowledge_update.errors import WorkError
 from knowledge_update.inference import Generator, question_prompts
 from knowledge_update.models import cache_folder, identity
@@ -18,6 +19,8 @@ from knowledge_update.run_folder import Row, RunFolder, journal, read_journal, r
 from knowledge_update.templates import ChatTemplate
 
 PROMPTS = Path(__file__).parent / "data" / "replay_prompts.jsonl"
+# With a budget as many as these, so that asking and reading them takes no more than a tenth of it on two slow cores.
+_LEAST, _A_SECOND = 500, 2
 
 
 def replayed(model: Any, template: ChatTemplate, config: Config, folder: RunFolder, languages: Set[str]) -> list[Row]:
@@ -27,7 +30,7 @@ def replayed(model: Any, template: ChatTemplate, config: Config, folder: RunFold
     """
     if config.training.replay_share == 0:
         return []
-    prompts = {row["id"]: row["prompt"] for row in read_rows(PROMPTS) if row["lang"] in languages}
+    prompts = _prompts(config, languages)
     cached = _cached(model, template, config)
     known = _known(cached, prompts) | _known(folder.replay, prompts)
     missing = {name: prompt for name, prompt in prompts.items() if name not in known}
@@ -39,6 +42,18 @@ def replayed(model: Any, template: ChatTemplate, config: Config, folder: RunFold
         write_rows(folder.replay, rows)
     _keep(cached, rows)
     return [_row(row) for row in rows if row["answer"]]
+
+
+def _prompts(config: Config, languages: Set[str]) -> dict[str, str]:
+    """Those that are replayed, by their ids: what only a few are kept up by is kept up for these few alone."""
+    settings = config.training
+    every = {row["id"]: row["prompt"] for row in read_rows(PROMPTS) if row["lang"] in languages}
+    budget, count = settings.budget or config.budget, settings.replay_prompts
+    if count is None and budget:
+        count = max(_LEAST, int(_A_SECOND * seconds_of(budget)))
+        if count < len(every):
+            log.info("%d of %d general prompts for a budget of %s (training.replay_prompts)", count, len(every), budget)
+    return dict(list(every.items())[:count])
 
 
 def _asked(model: Any, template: ChatTemplate, config: Config, path: Path, missing: dict[str, str]) -> dict[str, str]:

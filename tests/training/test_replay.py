@@ -1,6 +1,8 @@
 """Answers for replay: asked once a model, kept for the run and for later ones."""
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 
 from knowledge_update.composition import load
 from knowledge_update.config import Config
+from knowledge_update.evaluation.exam import RETENTION
 from knowledge_update.models import load_model, load_tokenizer, precision
 from knowledge_update.run_folder import RunFolder, read_rows
 from knowledge_update.templates import ChatTemplate
@@ -97,3 +100,34 @@ def test_a_cache_that_cannot_be_written_costs_nothing_but_time(
     assert len(read_rows(folder.replay)) == 2
     replayed(model, template, config, folder, {"en"})
     assert asked == ["p1", "p2"]
+
+
+def test_as_many_as_asked_for_or_as_the_time_allows(
+    prompts: Path, config: Config, model: Any, template: ChatTemplate, asked: list[str], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    one = replace(config, training=replace(config.training, replay_prompts=1))
+    replayed(model, template, one, RunFolder(tmp_path / "one"), {"en"})
+    assert asked == ["p1"]
+    # Two a second of a budget, and never fewer than some.
+    many = [{"id": f"q{number:03}", "lang": "en", "prompt": f"Say {number}."} for number in range(20)]
+    prompts.write_text("".join(json.dumps(row) + "\n" for row in many))
+    monkeypatch.setattr(replay, "_LEAST", 4)
+    for budget, count in (("1s", 4), ("5s", 10), ("1h", 20)):
+        timed = replace(config, budget=budget)
+        assert len(replayed(model, template, timed, RunFolder(tmp_path / budget), {"en"})) <= count
+        assert len(read_rows(RunFolder(tmp_path / budget).replay)) == count
+
+
+def _meant(question: str) -> frozenset[str]:
+    """The words that tell a question from another of its form."""
+    filled = "the a an of is are was in to do does did you what which who how many much for there it we our call called"
+    words = re.findall(r"[a-z0-9+*/-]+", question.lower())
+    return frozenset(word.rstrip("s") for word in words if word not in filled.split())
+
+
+def test_nothing_is_replayed_that_the_exam_asks() -> None:
+    asked = {_meant(row["question"]) for row in read_rows(RETENTION)}
+    given = read_rows(replay.PROMPTS)
+    assert len({row["prompt"] for row in given}) == len({row["id"] for row in given}) == len(given) > 2_000
+    assert not [row for row in given if row["lang"] == "en" and _meant(row["prompt"]) in asked]
