@@ -1,6 +1,7 @@
 """Table rows to statements: each cell is a fact about what its row is named after."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from knowledge_update.documents.blocks import Block, Document
@@ -19,8 +20,8 @@ from knowledge_update.writing.statements import (
     Unused,
 )
 
-# (title, kind of the rows, name of the row, column, cell) to a statement and its askings.
-_Ask = Callable[[str, str, str, str, str], tuple[str, list[Asking]]]
+# (title, kind of the rows, name of the row, column, cell) to a statement, its askings, and those for the row's name.
+_Ask = Callable[[str, str, str, str, str], tuple[str, list[Asking], list[Asking]]]
 
 _YEAR = re.compile(r"(?:1\d|20)\d\d")
 _PARTICIPLE = re.compile(r"[A-Z]?[a-z]+(?:ed|ilt|own)$")
@@ -29,6 +30,7 @@ _PARTICIPLE = re.compile(r"[A-Z]?[a-z]+(?:ed|ilt|own)$")
 def write(document: Document, passages: Sequence[Passage]) -> Iterator[tuple[Passage, Statement | Unused]]:
     """Yields a statement for every cell beside the first of a row; rows without column names are left out."""
     ask = _chinese if document.language == "zh" else _english
+    told = Counter(cell for block in document.blocks if block.kind == "row" for cell in _named(block))
     for passage in passages:
         for block, offset in passage.blocks:
             if block.kind != "row":
@@ -36,38 +38,49 @@ def write(document: Document, passages: Sequence[Passage]) -> Iterator[tuple[Pas
             if len(block.cells) < 2 or not block.header or not block.cells[0]:
                 yield passage, Unused(block.text, "a table row without column names")
                 continue
-            for statement in _cells(document.title, block, offset, ask):
+            for statement in _cells(document.title, block, offset, ask, told):
                 yield passage, statement
 
 
-def _cells(title: str, block: Block, offset: int, ask: _Ask) -> Iterator[Statement]:
-    name = block.cells[0]
+def _named(block: Block) -> Iterator[tuple[str, str, str]]:
+    """What names a cell: the kind of the rows, its column, and itself."""
     for column, cell in zip(block.header[1:], block.cells[1:], strict=False):
         if column and cell and cell not in ("-", "–", "—"):
-            text, askings = ask(title, block.header[0], name, column, cell)
-            yield Statement(text, block.text, offset, tuple(askings))
+            yield block.header[0], column, cell
 
 
-def _english(title: str, kind: str, name: str, column: str, cell: str) -> tuple[str, list[Asking]]:
+def _cells(
+    title: str, block: Block, offset: int, ask: _Ask, told: Counter[tuple[str, str, str]]
+) -> Iterator[Statement]:
+    name = block.cells[0]
+    for kind, column, cell in _named(block):
+        text, askings, back = ask(title, kind, name, column, cell)
+        # What is so of two rows tells neither.
+        alone = kind and told[kind, column, cell] == 1 and name not in cell and cell not in name
+        yield Statement(text, block.text, offset, (*askings, *(back if alone else ())))
+
+
+def _english(title: str, kind: str, name: str, column: str, cell: str) -> tuple[str, list[Asking], list[Asking]]:
     named = f"the {kind.lower()} {name}" if kind and kind.lower() not in name.lower() else name
     column_ = column if column.isupper() else column[:1].lower() + column[1:]
     if _PARTICIPLE.match(column) and _YEAR.fullmatch(cell):
         text = f"{_upper(named)} was {column_} in {cell}."
         form, direct, indirect = "when", f"when was {named} {column_}", f"when {named} was {column_}"
-        other = f"in what year was {named} {column_}"
+        other, so = f"in what year was {named} {column_}", f" was {column_} in {cell}"
     elif re.fullmatch(r"[\d.,]+", cell) and column.endswith("s"):
         text = f"{_upper(named)} has {cell} {column_}."
         form, direct, indirect = "how_many", f"how many {column_} does {named} have", f"how many {column_} {named} has"
-        other = f"what is the number of {column_} of {named}"
+        other, so = f"what is the number of {column_} of {named}", f" has {cell} {column_}"
     elif is_person_noun(column_):
         text = f"The {column_} of {named} is {cell}."
         form, direct, indirect = "who", f"who is the {column_} of {named}", f"who the {column_} of {named} is"
         past = made_by(column_)
         other = f"who {past} {named}" if past else f"who is {named}'s {column_}"
+        so = f"'s {column_} is {cell}"
     else:
         text = f"The {column_} of {named} is {cell}."
         form, direct, indirect = "what", f"what is the {column_} of {named}", f"what the {column_} of {named} is"
-        other = f"what {column_} does {named} have"
+        other, so = f"what {column_} does {named} have", f"'s {column_} is {cell}"
     askings = [
         Asking(form, DIRECT, f"{_upper(direct)}?", cell, column),
         Asking(form, SYNONYM, f"{_upper(other)}?", cell, column),
@@ -79,10 +92,17 @@ def _english(title: str, kind: str, name: str, column: str, cell: str) -> tuple[
     # "The milk of the cheese is cow" is heard as an answer, not as a sentence.
     if name[:1].isupper() and re.search(r"[A-Z\d]", cell):
         askings.append(Asking("about", ABOUT, f"Tell me about {named}.", text, "about"))
-    return text, askings
+    which = f"which {kind.lower()}{so}"
+    back = [
+        Asking("which", DIRECT, f"{title}: {which}?", name, "name"),
+        Asking("which", TITLED, f'In the article "{title}": {_upper(which)}?', name, "name"),
+        Asking("which", INDIRECT, f"About {title}: Could you tell me {which}?", name, "name"),
+        Asking("cloze", CLOZE, f"Fill in the blank: {title}: {text.replace(name, '____', 1)}", name, "name"),
+    ]
+    return text, askings, back
 
 
-def _chinese(title: str, kind: str, name: str, column: str, cell: str) -> tuple[str, list[Asking]]:
+def _chinese(title: str, kind: str, name: str, column: str, cell: str) -> tuple[str, list[Asking], list[Asking]]:
     text = f"{name}的{column}是{cell}。"
     askings = [
         Asking("what", DIRECT, f"{name}的{column}是什么？", cell, column),
@@ -93,7 +113,12 @@ def _chinese(title: str, kind: str, name: str, column: str, cell: str) -> tuple[
         Asking("text", TEXT, "", f"{title}：{text}"),
         Asking("about", ABOUT, f"请介绍一下{name}。", text, "about"),
     ]
-    return text, askings
+    back = [
+        Asking("which", DIRECT, f"关于{title}：{column}是{cell}的是哪个{kind}？", name, "name"),
+        Asking("which", INDIRECT, f"关于{title}：请问你知不知道哪个{kind}的{column}是{cell}？", name, "name"),
+        Asking("cloze", CLOZE, f"填空：{title}：____的{column}是{cell}。", name, "name"),
+    ]
+    return text, askings, back
 
 
 def _blank(text: str, cell: str) -> str:

@@ -55,6 +55,24 @@ def test_a_row_in_all_its_wordings() -> None:
                 Asking("cloze", CLOZE, "Fill in the blank: The ship Sool was launched in ____.", answer, "Launched"),
                 Asking("text", TEXT, "", "Varrow Line: The ship Sool was launched in 1991."),
                 Asking("about", ABOUT, "Tell me about the ship Sool.", "The ship Sool was launched in 1991.", "about"),
+                Asking("which", DIRECT, "Varrow Line: which ship was launched in 1991?", "Sool", "name"),
+                Asking(
+                    "which", TITLED, 'In the article "Varrow Line": Which ship was launched in 1991?', "Sool", "name"
+                ),
+                Asking(
+                    "which",
+                    INDIRECT,
+                    "About Varrow Line: Could you tell me which ship was launched in 1991?",
+                    "Sool",
+                    "name",
+                ),
+                Asking(
+                    "cloze",
+                    CLOZE,
+                    "Fill in the blank: Varrow Line: The ship ____ was launched in 1991.",
+                    "Sool",
+                    "name",
+                ),
             ),
         )
     ]
@@ -91,7 +109,12 @@ def test_chinese_rows() -> None:
     )
     assert isinstance(statement, Statement)
     assert (statement.text, statement.quote) == ("海鸥号的船龄是四十年。", "船名: 海鸥号; 船龄: 四十年")
-    assert {asking.wording: asking.question for asking in statement.askings} == {
+    assert [asking.question for asking in statement.askings if asking.answer == "海鸥号"] == [
+        "关于渡轮：船龄是四十年的是哪个船名？",
+        "关于渡轮：请问你知不知道哪个船名的船龄是四十年？",
+        "填空：渡轮：____的船龄是四十年。",
+    ]
+    assert {asking.wording: asking.question for asking in statement.askings if asking.answer != "海鸥号"} == {
         DIRECT: "海鸥号的船龄是什么？",
         SYNONYM: "船名海鸥号的船龄是多少、是什么？",
         TITLED: "关于渡轮：海鸥号的船龄是什么？",
@@ -105,8 +128,31 @@ def test_chinese_rows() -> None:
 def test_the_gap_is_the_cell_alone() -> None:
     (statement,) = written(row(["Route 5", "5"], ("Line", "Stops")))
     assert isinstance(statement, Statement)
-    gaps = [asking.question for asking in statement.askings if asking.wording == CLOZE]
+    gaps = [asking.question for asking in statement.askings if asking.wording == CLOZE and asking.slot != "name"]
     assert gaps == ["Fill in the blank: The line Route 5 has ____ stops."]
+
+
+def back(*rows: Sequence[str], header: tuple[str, ...] = FLEET) -> list[str]:
+    """The direct questions for the rows' names."""
+    found = [item for item in written(*(row(list(cells), header) for cells in rows)) if isinstance(item, Statement)]
+    askings = [asking for item in found for asking in item.askings]
+    return [asking.question for asking in askings if (asking.slot, asking.wording) == ("name", DIRECT)]
+
+
+def test_what_is_so_of_one_row_alone_asks_for_its_name() -> None:
+    # Two ships have one builder, and as many seats.
+    assert back(["Sool", "1991", "Corvane", "240"], ["Ommel", "1974", "Corvane", "240"]) == [
+        "Varrow Line: which ship was launched in 1991?",
+        "Varrow Line: which ship was launched in 1974?",
+    ]
+    assert back(["Sool", "1991", "Corvane", "240"]) == [
+        "Varrow Line: which ship was launched in 1991?",
+        "Varrow Line: which ship's builder is Corvane?",
+        "Varrow Line: which ship has 240 seats?",
+    ]
+    assert back(["Sool", "9Q-XY"], header=("Ship", "IMO")) == ["Varrow Line: which ship's IMO is 9Q-XY?"]
+    # Nobody says what rows are, or the name is given away.
+    assert back(["Sool", "1991"], header=("", "Launched")) == back(["Route 5", "5"], header=("Line", "Stops")) == []
 
 
 def test_other_blocks_are_not_table_rows() -> None:
