@@ -13,6 +13,7 @@ from knowledge_update.writing.statements import (
     COMPLETION,
     CONVERSE,
     DIRECT,
+    EMBEDDED,
     FRAMED,
     FRONTED,
     PROBE_FAMILY,
@@ -24,7 +25,7 @@ from knowledge_update.writing.statements import (
 )
 
 # In this order wordings are taken until a fact has its number; the one that asks to tell about something comes last.
-_ORDER = (DIRECT, CONVERSE, FRAMED, COMPLETION, SYNONYM, CLOZE, SHORT, TITLED, FRONTED)
+_ORDER = (DIRECT, CONVERSE, FRAMED, EMBEDDED, COMPLETION, SYNONYM, CLOZE, SHORT, TITLED, FRONTED)
 NEAR_DUPLICATE = 0.9
 
 

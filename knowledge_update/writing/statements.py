@@ -5,8 +5,9 @@ from dataclasses import dataclass
 # Wording families. All wordings of the probe family are asked in the evaluation and never trained.
 DIRECT, SHORT, SYNONYM, CONVERSE, FRONTED, TITLED = "direct", "short", "synonym", "converse", "fronted", "titled"
 CLOZE, COMPLETION, ABOUT, TEXT = "cloze", "completion", "about", "text"
-# A direct question with some words around it; none of them are the held-out family's.
-FRAMED = "framed"
+# A direct question with some words around it, and the same as a part of a sentence; none of the words around it are the
+# held-out family's.
+FRAMED, EMBEDDED = "framed", "embedded"
 INDIRECT = "indirect"
 # What was superseded, taught as changed.
 CHANGED = "changed"

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from knowledge_update.documents.blocks import Block, Document
 from knowledge_update.documents.chunking import Passage
 from knowledge_update.writing.english.lexicon import is_person_noun, made_by
+from knowledge_update.writing.frames import embedded
 from knowledge_update.writing.statements import (
     ABOUT,
     CLOZE,
     DIRECT,
+    EMBEDDED,
     INDIRECT,
     SYNONYM,
     TEXT,
@@ -85,6 +87,7 @@ def _english(title: str, kind: str, name: str, column: str, cell: str) -> tuple[
         Asking(form, DIRECT, f"{_upper(direct)}?", cell, column),
         Asking(form, SYNONYM, f"{_upper(other)}?", cell, column),
         Asking(form, TITLED, f'In the article "{title}": {_upper(direct)}?', cell, column),
+        Asking(form, EMBEDDED, embedded(indirect), cell, column),
         Asking(form, INDIRECT, f"Could you tell me {indirect}?", cell, column),
         Asking("cloze", CLOZE, f"Fill in the blank: {_blank(text, cell)}", cell, column),
         Asking("text", TEXT, "", f"{title}: {text}"),
@@ -96,6 +99,7 @@ def _english(title: str, kind: str, name: str, column: str, cell: str) -> tuple[
     back = [
         Asking("which", DIRECT, f"{title}: {which}?", name, "name"),
         Asking("which", TITLED, f'In the article "{title}": {_upper(which)}?', name, "name"),
+        Asking("which", EMBEDDED, f"About {title}: {embedded(which)}", name, "name"),
         Asking("which", INDIRECT, f"About {title}: Could you tell me {which}?", name, "name"),
         Asking("cloze", CLOZE, f"Fill in the blank: {title}: {text.replace(name, '____', 1)}", name, "name"),
     ]

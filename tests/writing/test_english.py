@@ -11,12 +11,14 @@ from knowledge_update.documents.chunking import Passage, passages
 from knowledge_update.evaluation.scoring import contains
 from knowledge_update.writing import rules
 from knowledge_update.writing.english.writer import write
+from knowledge_update.writing.frames import embedded
 from knowledge_update.writing.statements import (
     ABOUT,
     CLOZE,
     COMPLETION,
     CONVERSE,
     DIRECT,
+    EMBEDDED,
     INDIRECT,
     SYNONYM,
     TEXT,
@@ -165,6 +167,7 @@ def test_every_family_of_wordings_is_written() -> None:
     assert by_family == {
         DIRECT: "When was Tolvick Lighthouse built by Runa Hesk?",
         TITLED: 'In the article "Tolvick Lighthouse": When was Tolvick Lighthouse built by Runa Hesk?',
+        EMBEDDED: embedded("when Tolvick Lighthouse was built by Runa Hesk"),
         INDIRECT: "Could you tell me when Tolvick Lighthouse was built by Runa Hesk?",
         CONVERSE: "Who built Tolvick Lighthouse in 1874?",
         SYNONYM: "When was Tolvick Lighthouse constructed by Runa Hesk?",

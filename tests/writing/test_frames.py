@@ -9,7 +9,7 @@ from knowledge_update.writing import frames
 from knowledge_update.writing.checks import split, words
 from knowledge_update.writing.chinese import questions as chinese
 from knowledge_update.writing.english import askings as english
-from knowledge_update.writing.frames import framed
+from knowledge_update.writing.frames import embedded, framed
 from knowledge_update.writing.statements import DIRECT, FRAMED, INDIRECT, SYNONYM, Asking
 
 
@@ -44,8 +44,14 @@ def test_all_frames_are_used() -> None:
     assert len({re.sub(r"Who built tower \d+\?", "{}", question) for question in found}) == 7
 
 
+def test_a_question_is_part_of_a_sentence_too() -> None:
+    found = [embedded(f"who built tower {number}") for number in range(200)]
+    assert found == [embedded(f"who built tower {number}") for number in range(200)]
+    assert {re.sub(r"who built tower \d+", "{}", question) for question in found} == set(frames._AROUND)
+
+
 def test_no_frame_is_the_exams() -> None:
-    trained = [*frames._BEFORE, *frames._BEHIND, *frames._CHINESE]
+    trained = [*frames._BEFORE, *frames._BEHIND, *frames._AROUND, *frames._CHINESE]
     asked = [*english._FRAMES, *chinese._FRAMES, *chinese._COMMA_FRAMES]
     # Not one of the exam's, nor one that has most of its words.
     for frame in asked:

@@ -6,10 +6,12 @@ import pytest
 
 from knowledge_update.documents.blocks import Block, Document, row
 from knowledge_update.documents.chunking import passages
+from knowledge_update.writing.frames import embedded
 from knowledge_update.writing.statements import (
     ABOUT,
     CLOZE,
     DIRECT,
+    EMBEDDED,
     INDIRECT,
     SYNONYM,
     TEXT,
@@ -51,6 +53,7 @@ def test_a_row_in_all_its_wordings() -> None:
                 Asking(
                     "when", TITLED, 'In the article "Varrow Line": When was the ship Sool launched?', answer, "Launched"
                 ),
+                Asking("when", EMBEDDED, embedded("when the ship Sool was launched"), answer, "Launched"),
                 Asking("when", INDIRECT, "Could you tell me when the ship Sool was launched?", answer, "Launched"),
                 Asking("cloze", CLOZE, "Fill in the blank: The ship Sool was launched in ____.", answer, "Launched"),
                 Asking("text", TEXT, "", "Varrow Line: The ship Sool was launched in 1991."),
@@ -58,6 +61,13 @@ def test_a_row_in_all_its_wordings() -> None:
                 Asking("which", DIRECT, "Varrow Line: which ship was launched in 1991?", "Sool", "name"),
                 Asking(
                     "which", TITLED, 'In the article "Varrow Line": Which ship was launched in 1991?', "Sool", "name"
+                ),
+                Asking(
+                    "which",
+                    EMBEDDED,
+                    f"About Varrow Line: {embedded('which ship was launched in 1991')}",
+                    "Sool",
+                    "name",
                 ),
                 Asking(
                     "which",

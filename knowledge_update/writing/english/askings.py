@@ -8,10 +8,12 @@ from knowledge_update.writing.english.clauses import Clause
 from knowledge_update.writing.english.gaps import gaps
 from knowledge_update.writing.english.naming import bare, is_name, is_sound, names_subject, topic
 from knowledge_update.writing.english.questions import Question, converse, nominal, questions_of, with_synonyms
+from knowledge_update.writing.frames import embedded
 from knowledge_update.writing.statements import (
     ABOUT,
     CONVERSE,
     DIRECT,
+    EMBEDDED,
     INDIRECT,
     SHORT,
     SYNONYM,
@@ -119,6 +121,7 @@ def _wordings(question: Question, family: str, cast: Cast, slot: str) -> Iterato
         if title and not prefix:
             titled = f'In the article "{title}": {question.direct}'
             yield Asking(question.form, TITLED, titled, question.answer, slot)
+        about = f"About {cast.title}: " if prefix else ""
+        yield Asking(question.form, EMBEDDED, about + embedded(question.indirect), question.answer, slot)
         frame = _FRAMES[sum(question.indirect.encode()) % len(_FRAMES)]
-        named = f"About {cast.title}: " if prefix else ""
-        yield Asking(question.form, INDIRECT, named + frame.format(question.indirect), question.answer, slot)
+        yield Asking(question.form, INDIRECT, about + frame.format(question.indirect), question.answer, slot)
