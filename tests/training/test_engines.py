@@ -325,7 +325,7 @@ def test_a_deepspeed_file_that_says_the_same_or_nothing_is_taken(tmp_path: Path)
     file = {
         **ALIKE, "gradient_clipping": 1.0, "gradient_accumulation_steps": 1, "train_batch_size": "auto",
         "bf16": {"enabled": "auto"}, "fp16": {"enabled": False}, "my_key": 3,
-        "optimizer": {"type": "AdamW", "params": {"lr": "auto", "betas": [0.9, 0.99], "eps": 1e-5}},
+        "optimizer": {"type": "AdamW", "params": {"lr": "auto", "betas": [0.9, 0.99], "eps": 3e-5}},
         "scheduler": {"type": "WarmupDecayLR", "params": {"warmup_num_steps": "auto", "warmup_max_lr": 1.5e-3}},
     }  # fmt: skip
     path.write_text(json.dumps(file), encoding="utf-8")
