@@ -14,8 +14,11 @@ from knowledge_update import __version__, credentials, flags, processes
 from knowledge_update.acceptance import verbs as acceptance
 from knowledge_update.chat import verbs as talking
 from knowledge_update.chat.verbs import of_model
-from knowledge_update.errors import KnowledgeUpdateError, UserError
+from knowledge_update.errors import DocumentError, KnowledgeUpdateError, UserError
+from knowledge_update.facts.verbs import facts
 from knowledge_update.harness.verbs import harness
+from knowledge_update.merging.verbs import merge
+from knowledge_update.run_folder import RunFolder
 
 app = typer.Typer(
     name="kupdate",
@@ -78,18 +81,15 @@ def train(
     from knowledge_update.composition import load
     from knowledge_update.run_config import merged, stored
 
-    # Without a run folder the first word is a setting.
-    if folder and "=" in str(folder) and not folder.exists():
-        settings, folder = [str(folder), *(settings or [])], None
+    folder, settings = _parted(folder, settings)
     values = context.obj or {}
-    config = (
-        merged(stored(_folder(folder)), settings or (), values, conf) if folder else load(settings or (), values, conf)
-    )
+    rows = RunFolder.existing(folder) if folder else None
+    config = merged(stored(rows), settings or (), values, conf) if rows else load(settings or (), values, conf)
     if show_rows:
         from knowledge_update import display
         from knowledge_update.training.row_display import show
 
-        show(config, _folder(folder) if folder else None, show_rows, display.console)
+        show(config, rows, show_rows, display.console)
     elif folder:
         _stage(context, "train", folder, settings, conf)
     else:
@@ -124,8 +124,7 @@ def infer(
     input_pattern: Annotated[str | None, typer.Option(help="chat or prompt: how the model is asked.")] = None,
 ) -> None:
     """Answers to a run's questions (base, updated, base with the passage), or of any model to a file of yours."""
-    if folder and "=" in str(folder) and not folder.exists():
-        settings, folder = [str(folder), *(settings or [])], None
+    folder, settings = _parted(folder, settings)
     given = {
         "output_path": output_path, "lora_weights": lora_weights, "num_gpus": num_gpus, "input_pattern": input_pattern,
     }  # fmt: skip
@@ -166,13 +165,11 @@ def evaluate(
     settings: Overrides = None,
 ) -> None:
     """Figures and a report from a run's answers; or accuracy and win rate of two files of answers, by a judge."""
-    # Without a run folder the first word is a setting.
-    if folder and "=" in str(folder) and not folder.exists():
-        settings, folder = [str(folder), *(settings or [])], None
+    folder, settings = _parted(folder, settings)
     if folder:
         if "evaluation.data_path" in (context.obj or {}):
             raise UserError(f"one at a time: kupdate evaluate {folder}, or --data_path with two files of answers")
-        _show(_stage(context, "evaluate", folder, settings), _folder(folder))
+        _show(_stage(context, "evaluate", folder, settings), RunFolder.existing(folder))
     else:
         from knowledge_update.composition import load
         from knowledge_update.evaluation.judge import files
@@ -193,7 +190,7 @@ def report(
     from knowledge_update.evaluation import runs, stage
     from knowledge_update.run_config import stored
 
-    made = [_folder(path) for path in folders]
+    made = [RunFolder.existing(path) for path in folders]
     if len(made) == 1 and out is not None:
         raise UserError(f"the page of one run stands in its folder: kupdate report {folders[0]}")
     if len(made) == 1:
@@ -201,44 +198,6 @@ def report(
     else:
         page = out or Path("runs.html")
         _print(runs.compare(folders, page), page)
-
-
-@app.command()
-def facts(
-    folder: Run, learned: Annotated[bool, typer.Option("--learned", help="Only facts the model has learned.")] = False,
-    missed: Annotated[bool, typer.Option("--missed", help="Only facts it has not learned.")] = False,
-    dropped: Annotated[bool, typer.Option("--dropped", help="What was left out, and why.")] = False,
-    superseded: Annotated[bool, typer.Option("--superseded", help="What a newer document says otherwise.")] = False,
-    retired: Annotated[bool, typer.Option("--retired", help="What no document says any more.")] = False,
-    coverage: Annotated[bool, typer.Option("--coverage", help="How much of each document became facts.")] = False,
-    document: Annotated[str | None, typer.Option(help="Only facts of this document.")] = None,
-    limit: Annotated[int, typer.Option(min=0, help="Rows that are shown; 0 for all.")] = 200,
-    sheet: Annotated[Path | None, typer.Option("--export", help="Write a sheet to edit: xlsx, csv or jsonl.")] = None,
-    edited: Annotated[Path | None, typer.Option("--import", help="Take an edited sheet back.")] = None,
-) -> None:  # fmt: skip
-    """The ledger: every fact, whether it was learned, with quote and file.
-
-    `kupdate facts export RUN FILE` and `kupdate facts import RUN FILE` say the same as the options of these names.
-    """
-    given = {
-        "learned": learned, "missed": missed, "dropped": dropped, "superseded": superseded, "retired": retired,
-        "coverage": coverage, "export": sheet is not None, "import": edited is not None,
-    }  # fmt: skip
-    chosen = [name for name, wanted in given.items() if wanted]
-    if len(chosen) > 1:
-        raise UserError(f"one at a time: --{' or --'.join(chosen)}")
-    if sheet is not None:
-        from knowledge_update.facts.review import export
-
-        export(_folder(folder), sheet)
-    elif edited is not None:
-        from knowledge_update.facts.review import take_back
-
-        take_back(_folder(folder), edited)
-    else:
-        from knowledge_update.facts.listing import View, show
-
-        show(_folder(folder), View(chosen[0] if chosen else "all", document, limit or None))
 
 
 @app.command()
@@ -252,7 +211,7 @@ def export(
     """A run's questions and answers in a form that other programs read."""
     from knowledge_update.exports import export as write
 
-    typer.echo(f"{write(_folder(folder), file.expanduser(), form, split)} pairs in {file}")
+    typer.echo(f"{write(RunFolder.existing(folder), file.expanduser(), form, split)} pairs in {file}")
 
 
 @app.command()
@@ -264,40 +223,11 @@ def config(context: typer.Context, settings: Overrides = None, conf: Conf = None
     typer.echo(to_yaml(load(settings or (), context.obj, conf)), nl=False)
 
 
-@app.command()
-def merge(
-    context: typer.Context,
-    adapter: Annotated[str | None, typer.Argument(help="A run folder, an adapter's folder, or a hub id.")] = None,
-    lora_model: Annotated[str | None, typer.Option(help="The same as naming it first.")] = None,
-    output_dir: Annotated[str | None, typer.Option(help="Where <base>-finetune goes; RUN/merged for a run.")] = None,
-    max_shard_size: Annotated[str, typer.Option(help="Of a file at most: 5GB, 500MB.")] = "5GB",
-    prompts: Annotated[int, typer.Option(min=0, help="Questions that verify the merge; 0 for none.")] = 200,
-    allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help="Read an adapter_model.bin too.")] = False,
-) -> None:
-    """Adapter and base to a model that stands alone, verified."""
-    from knowledge_update import display
-    from knowledge_update.composition import load
-    from knowledge_update.merging.stage import Merge
-    from knowledge_update.merging.stage import merge as done
-
-    if adapter and lora_model and adapter != lora_model:
-        raise UserError(f"two adapters were named: {adapter} and --lora_model {lora_model}; give one of them")
-    if not (adapter or lora_model):
-        raise UserError(
-            "no adapter was named: kupdate merge RUN, or kupdate merge --lora_model=DIR --output_dir=models/"
-        )
-    model = load((), context.obj).model
-    base = model.name if "model.name" in (context.obj or {}) else None
-    merged = done(Merge(
-        str(adapter or lora_model), output_dir, base, None if model.dtype == "auto" else model.dtype, max_shard_size,
-        prompts, allow_pickle, model.local_files_only,
-    ))  # fmt: skip
-    display.console.print(f"model: {merged.folder}", markup=False)
-
-
 app.command()(talking.chat)
 app.command()(talking.web)
 app.command()(talking.serve)
+app.command()(facts)
+app.command()(merge)
 app.command()(harness)
 
 
@@ -314,8 +244,6 @@ def _new(
 ) -> tuple[Any, Any]:  # fmt: skip
     """Composes the configuration of a new run, and names its folder."""
     from knowledge_update.composition import load
-    from knowledge_update.errors import DocumentError
-    from knowledge_update.run_folder import RunFolder
 
     given = {"documents": docs, "questions": questions, "reader.limit": limit}
     values = {key: str(v) if isinstance(v, Path) else v for key, v in given.items() if v is not None}
@@ -326,12 +254,19 @@ def _new(
     return composed, RunFolder(out or Path("runs") / name)
 
 
+def _parted(folder: Path | None, settings: list[str] | None) -> tuple[Path | None, list[str] | None]:
+    """A run folder and settings; the first word is a setting where none was named."""
+    if folder and "=" in str(folder) and not folder.exists():
+        return None, [str(folder), *(settings or [])]
+    return folder, settings
+
+
 def _stage(context: typer.Context, stage: str, path: Path, settings: list[str] | None, conf: Path | None = None) -> Any:
     """Runs one stage of a run folder, with the keys changed that were named."""
     from knowledge_update import pipeline
     from knowledge_update.run_config import changed, stored, write
 
-    folder = _folder(path)
+    folder = RunFolder.existing(path)
     before = stored(folder)
     try:
         config = changed(before, settings or (), context.obj or {}, folder, conf)
@@ -340,16 +275,6 @@ def _stage(context: typer.Context, stage: str, path: Path, settings: list[str] |
         # A mistake (a model that does not exist) must not stay in the folder.
         write(before, folder)
         raise
-
-
-def _folder(path: Path) -> Any:
-    from knowledge_update.errors import RunFolderError
-    from knowledge_update.run_folder import RunFolder
-
-    folder = RunFolder(path)
-    if not folder.path.is_dir():
-        raise RunFolderError(f"no such run folder: {path}")
-    return folder
 
 
 def _show(result: Any, folder: Any) -> None:

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
 from safetensors import SafetensorError
 
@@ -34,6 +34,18 @@ class RunFolder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).expanduser()
+
+    @classmethod
+    def existing(cls, path: str | Path) -> Self:
+        """The one that is there.
+
+        Raises:
+            RunFolderError: When there is none.
+        """
+        folder = cls(path)
+        if not folder.path.is_dir():
+            raise RunFolderError(f"no such run folder: {path}")
+        return folder
 
     def create(self) -> None:
         """Makes the folder, and puts back what a kill left under another name.

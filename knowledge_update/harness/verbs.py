@@ -25,7 +25,7 @@ def harness(
     from knowledge_update.run_folder import RunFolder
 
     require()
-    run = RunFolder(folder)
+    run = RunFolder.existing(folder)
     figures = comparison.compare(run, comparison.Asking(tasks, limit, batch_size, apply_chat_template))
     display.table(*comparison.shown(figures))
     display.console.print(f"figures: {run.lm_eval}", markup=False)

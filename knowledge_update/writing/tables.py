@@ -57,8 +57,8 @@ def _cells(
     name = block.cells[0]
     for kind, column, cell in _named(block):
         text, askings, back = ask(title, kind, name, column, cell)
-        # What is so of two rows tells neither.
-        alone = kind and told[kind, column, cell] == 1 and name not in cell and cell not in name
+        # What is so of two rows tells neither, and what has the name in it twice leaves no gap for it.
+        alone = kind and told[kind, column, cell] == 1 and text.count(name) == 1 and cell not in name
         yield Statement(text, block.text, offset, (*askings, *(back if alone else ())))
 
 

@@ -161,6 +161,8 @@ def test_what_is_so_of_one_row_alone_asks_for_its_name() -> None:
         "Varrow Line: which ship has 240 seats?",
     ]
     assert back(["Sool", "9Q-XY"], header=("Ship", "IMO")) == ["Varrow Line: which ship's IMO is 9Q-XY?"]
+    # A name that the statement has in other words too leaves no gap of its own.
+    assert back(["e", "1991"], header=("Letter", "Launched")) == []
     # Nobody says what rows are, or the name is given away.
     assert back(["Sool", "1991"], header=("", "Launched")) == back(["Route 5", "5"], header=("Line", "Stops")) == []
 
