@@ -201,8 +201,9 @@ class TrainingConfig:
     distil: float = 0.0
     # The share of the training at its end in which facts are trained that are not known then, in new wordings too.
     second_pass: float = 0.0
-    # The share of rows that ask about things no document names, answered by saying that it is not known.
-    unknown_share: float = 0.0
+    # The share of rows that ask about things no document names, answered by saying that it is not known: without them
+    # all that is asked in the manner of the documents is answered with something from them (benchmarks/LOG.md).
+    unknown_share: float = 0.05
     # How far answers to general prompts may end from the untouched model's, KL divergence in nats a token: the adapter
     # is weakened until they are nearer.
     retention_limit: float | None = None

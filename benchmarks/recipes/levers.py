@@ -36,6 +36,7 @@ LEVERS: dict[str, list[str]] = {
     "second_pass_half": ["training.second_pass=0.5"],
     "limit_05": ["training.retention_limit=0.05"],
     "limit_10": ["training.retention_limit=0.1"],
+    "unknown_0": ["training.unknown_share=0"],
     "unknown_10": ["training.unknown_share=0.1"],
     "long": ["times=2"],
     "long_rate_half": ["times=2", "optimizer.learning_rate=0.00075"],

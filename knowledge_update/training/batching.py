@@ -51,10 +51,15 @@ class Streams:
 
 
 def epochs_of(streams: Streams, config: TrainingConfig) -> float:
-    """How often every question is asked: as configured, or by how many there are."""
+    """How often every question is asked: as configured, or by how many there are.
+
+    What asks about the unknown takes its place among these: as many steps learn as much (benchmarks/LOG.md).
+    """
     if config.epochs is not None:
         return config.epochs
-    return round(min(MOST_EPOCHS, EPOCHS * math.sqrt(max(1.0, ENOUGH_ROWS / len(streams.taught)))), 1)
+    taught, *_, unknown = streams.shares(config)
+    asked = EPOCHS * math.sqrt(max(1.0, ENOUGH_ROWS / len(streams.taught)))
+    return round(min(MOST_EPOCHS, asked) * taught / (taught + unknown), 1)
 
 
 class Plan(Sequence[list[Encoded]]):

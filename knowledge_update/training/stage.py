@@ -168,7 +168,7 @@ def _has_facts(settings: TrainingConfig, rows: Taught) -> None:
     Raises:
         ConfigError: When so.
     """
-    for name in ("distil", "second_pass", "unknown_share"):
+    for name in ("distil", "second_pass"):
         value = getattr(settings, name)
         if value and not rows.facts:
             raise ConfigError(

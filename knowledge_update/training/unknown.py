@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from knowledge_update.display import log
-from knowledge_update.errors import DocumentError
 from knowledge_update.ledger import Ledger, content_id
 from knowledge_update.run_folder import Row, RunFolder
 from knowledge_update.writing.statements import CHANGED
@@ -30,9 +29,6 @@ def unknown(rows: Iterable[Row], folder: RunFolder) -> list[Row]:
     Args:
         rows: The rows that are trained.
         folder: Its ledger knows what documents name.
-
-    Raises:
-        DocumentError: When no question has a name that could be exchanged.
     """
     asked: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
@@ -43,11 +39,6 @@ def unknown(rows: Iterable[Row], folder: RunFolder) -> list[Row]:
         inventor = Inventor(ledger)
     made = [list(islice(_made(questions, inventor), WORDINGS)) for questions in asked.values()]
     found = [row for group in made for row in group]
-    if asked and not found:
-        raise DocumentError(
-            f"no question in {folder.dataset('train')} has a name that could be exchanged for one that is not known: "
-            "say training.unknown_share=0"
-        )
     log.info(
         "%d questions about what is not known, made of those of %d of %d facts (training.unknown_share)",
         len(found), sum(map(bool, made)), len(asked),

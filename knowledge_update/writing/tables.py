@@ -24,6 +24,8 @@ from knowledge_update.writing.statements import (
 
 # (title, kind of the rows, name of the row, column, cell) to a statement, its askings, and those for the row's name.
 _Ask = Callable[[str, str, str, str, str], tuple[str, list[Asking], list[Asking]]]
+# Of a kind and a column: how many names a cell has, or how many cells a name.
+_Count = Counter[tuple[str, str, str]]
 
 _YEAR = re.compile(r"(?:1\d|20)\d\d")
 _PARTICIPLE = re.compile(r"[A-Z]?[a-z]+(?:ed|ilt|own)$")
@@ -32,7 +34,9 @@ _PARTICIPLE = re.compile(r"[A-Z]?[a-z]+(?:ed|ilt|own)$")
 def write(document: Document, passages: Sequence[Passage]) -> Iterator[tuple[Passage, Statement | Unused]]:
     """Yields a statement for every cell beside the first of a row; rows without column names are left out."""
     ask = _chinese if document.language == "zh" else _english
-    told = Counter(cell for block in document.blocks if block.kind == "row" for cell in _named(block))
+    cells = {(*named, block.cells[0]) for block in document.blocks if block.kind == "row" for named in _named(block)}
+    names = Counter((kind, column, cell) for kind, column, cell, _ in cells)
+    values = Counter((kind, column, name) for kind, column, _, name in cells)
     for passage in passages:
         for block, offset in passage.blocks:
             if block.kind != "row":
@@ -40,8 +44,8 @@ def write(document: Document, passages: Sequence[Passage]) -> Iterator[tuple[Pas
             if len(block.cells) < 2 or not block.header or not block.cells[0]:
                 yield passage, Unused(block.text, "a table row without column names")
                 continue
-            for statement in _cells(document.title, block, offset, ask, told):
-                yield passage, statement
+            for found in _cells(document.title, block, offset, ask, names, values):
+                yield passage, found
 
 
 def _named(block: Block) -> Iterator[tuple[str, str, str]]:
@@ -52,13 +56,17 @@ def _named(block: Block) -> Iterator[tuple[str, str, str]]:
 
 
 def _cells(
-    title: str, block: Block, offset: int, ask: _Ask, told: Counter[tuple[str, str, str]]
-) -> Iterator[Statement]:
+    title: str, block: Block, offset: int, ask: _Ask, names: _Count, values: _Count
+) -> Iterator[Statement | Unused]:
     name = block.cells[0]
     for kind, column, cell in _named(block):
+        # Asked for it, nobody could tell which row is meant.
+        if values[kind, column, name] > 1:
+            yield Unused(block.text, f"{name} has more than one {column}")
+            continue
         text, askings, back = ask(title, kind, name, column, cell)
         # What is so of two rows tells neither, and what has the name in it twice leaves no gap for it.
-        alone = kind and told[kind, column, cell] == 1 and text.count(name) == 1 and cell not in name
+        alone = kind and names[kind, column, cell] == 1 and text.count(name) == 1 and cell not in name
         yield Statement(text, block.text, offset, (*askings, *(back if alone else ())))
 
 

@@ -152,7 +152,7 @@ def test_it_is_part_of_a_training(collected: RunFolder, shared_docs: Path, tiny_
     assert losses[0] != losses[1]
 
 
-@pytest.mark.parametrize("name", ["distil", "second_pass", "unknown_share"])
+@pytest.mark.parametrize("name", ["distil", "second_pass"])
 def test_rows_of_files_tell_no_facts(name: str, tiny_model: str, tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
     file.write_text('{"instruction": "Who?", "output": "Runa"}\n')

@@ -14,7 +14,6 @@ import knowledge_update
 from knowledge_update import pipeline
 from knowledge_update.composition import load
 from knowledge_update.config import Config
-from knowledge_update.errors import DocumentError
 from knowledge_update.evaluation.exam import exam
 from knowledge_update.evaluation.scoring import declines
 from knowledge_update.ledger import ChunkRow, DocumentRow, Ledger
@@ -129,14 +128,17 @@ def test_nothing_before_the_exam_takes_anything_from_it() -> None:
     assert not [file for file in files if "knowledge_update.evaluation" in file.read_text(encoding="utf-8")]
 
 
-def test_where_no_question_names_anything_it_is_said(few: RunFolder, tmp_path: Path) -> None:
+def test_where_no_question_names_anything_it_is_said(
+    few: RunFolder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     folder = RunFolder(tmp_path / "run")
     shutil.copytree(few.path, folder.path)
     rows = [row for row in read_rows(folder.dataset("train")) if "messages" in row][:3]
     for row in rows:
         row["messages"][0]["content"] = "What is it?"
-    with pytest.raises(DocumentError, match=r"train\.jsonl has a name that could .*: say training\.unknown_share=0"):
-        unknown(rows, folder)
+    with caplog.at_level("INFO", logger="knowledge_update"):
+        assert unknown(rows, folder) == []
+    assert "0 questions about what is not known, made of those of 0 of 1 facts" in caplog.text
 
 
 def test_another_share_and_other_names_are_another_training(
@@ -160,10 +162,10 @@ def test_another_share_and_other_names_are_another_training(
 
 
 def test_rows_stay_when_time_is_enough_for_some_facts_only(few: RunFolder, encoder: Encoder) -> None:
-    config = load(["training.unknown_share=0.1"], {"documents": "unused"})
-    rows = taught(config, few, encoder)
+    rows = taught(load([], {"documents": "unused"}), few, encoder)
     assert len(rows.unknown) == len(made_of(few)) and rows.of(rows.facts[:2]).unknown == rows.unknown
-    assert taught(load([], {"documents": "unused"}), few, encoder) == replace(rows, unknown=[])
+    without = load(["training.unknown_share=0"], {"documents": "unused"})
+    assert taught(without, few, encoder) == replace(rows, unknown=[])
 
 
 def test_they_are_part_of_a_training_that_goes_on_after_a_kill(

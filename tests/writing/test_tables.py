@@ -167,5 +167,15 @@ def test_what_is_so_of_one_row_alone_asks_for_its_name() -> None:
     assert back(["Sool", "1991"], header=("", "Launched")) == back(["Route 5", "5"], header=("Line", "Stops")) == []
 
 
+def test_two_rows_of_one_name_are_not_asked_for_what_differs() -> None:
+    found = written(
+        *(row(cells, FLEET) for cells in (["Sool", "1991", "Corvane", "240"], ["Sool", "1974", "Corvane", "240"]))
+    )
+    assert [item.reason for item in found if isinstance(item, Unused)] == ["Sool has more than one Launched"] * 2
+    assert {item.text for item in found if isinstance(item, Statement)} == {
+        "The builder of the ship Sool is Corvane.", "The ship Sool has 240 seats.",
+    }  # fmt: skip
+
+
 def test_other_blocks_are_not_table_rows() -> None:
     assert written(Block("paragraph", "The fleet is green."), Block("item", "A: b")) == []
