@@ -27,7 +27,8 @@ def interval(values: Sequence[float], *, resamples: int, seed: int, level: float
     # From both ends, so that a gain is exactly a loss the other way round.
     means = np.concatenate([_means(sample, half, seed), -_means(-sample, half, seed)])
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return (round(float(low), 4), round(float(high), 4))
+    # A nought of the other end is a negative one: added to nought it is plain.
+    return (round(float(low), 4) + 0.0, round(float(high), 4) + 0.0)
 
 
 def _means(sample: Sample, resamples: int, seed: int) -> Sample:

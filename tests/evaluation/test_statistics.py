@@ -106,3 +106,9 @@ def test_the_exact_test_of_thousands() -> None:
 def test_a_model_against_itself_is_all_chance(values: list[float]) -> None:
     same = [bool(value) for value in values]
     assert mcnemar(same, same) == 1
+
+
+@pytest.mark.parametrize("values", [[0.0] * 11, [0.0] * 22 + [1.0] * 2, [0.0, -0.0]])
+def test_nothing_has_no_sign(values: list[float]) -> None:
+    low, high = interval(values, resamples=1000, seed=0)
+    assert "-" not in f"{low}{high}"
