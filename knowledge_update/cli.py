@@ -83,13 +83,15 @@ def train(
 
     folder, settings = _parted(folder, settings)
     values = context.obj or {}
-    rows = RunFolder.existing(folder) if folder else None
-    config = merged(stored(rows), settings or (), values, conf) if rows else load(settings or (), values, conf)
+    collected = RunFolder.existing(folder) if folder else None
+    config = (
+        merged(stored(collected), settings or (), values, conf) if collected else load(settings or (), values, conf)
+    )
     if show_rows:
         from knowledge_update import display
         from knowledge_update.training.row_display import show
 
-        show(config, rows, show_rows, display.console)
+        show(config, collected, show_rows, display.console)
     elif folder:
         _stage(context, "train", folder, settings, conf)
     else:

@@ -145,7 +145,9 @@ def ours(config: Config, folder: RunFolder) -> Row:
         texts = ["text" in json.loads(line) for line in lines]
     settings, questions = config.training, len(texts) - sum(texts)
     text_share = settings.text_share if questions and questions < len(texts) else 0
-    taught = 1 - settings.replay_share - settings.unknown_share - text_share
+    # Of texts alone nothing is made that asks about what is not known.
+    unknown_share = settings.unknown_share if questions else 0
+    taught = 1 - settings.replay_share - unknown_share - text_share
     return {
         "seconds": read_json(folder.seconds)["train"], "steps": result["steps"], "rows": result["rows"],
         "passes": round(result["rows"] * taught / (questions or len(texts)), 2),

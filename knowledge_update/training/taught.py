@@ -6,6 +6,7 @@ from itertools import islice
 from statistics import fmean
 
 from knowledge_update.config import Config
+from knowledge_update.display import log
 from knowledge_update.errors import ConfigError, DocumentError
 from knowledge_update.ledger import Ledger
 from knowledge_update.run_folder import Row, RunFolder, digest, read_rows
@@ -100,6 +101,8 @@ def taught(config: Config, folder: RunFolder, encoder: Encoder) -> Taught:
 
 def _given(config: Config, encoder: Encoder) -> Taught:
     loaded = load_rows(config, encoder)
+    if config.training.unknown_share:
+        log.info("rows of files name no facts: nothing asks about what is not known (training.unknown_share)")
     return Taught(loaded.rows, (), loaded.validation, loaded.languages, loaded.digest)
 
 

@@ -141,6 +141,17 @@ def test_where_no_question_names_anything_it_is_said(
     assert "0 questions about what is not known, made of those of 0 of 1 facts" in caplog.text
 
 
+def test_rows_of_files_have_none_and_it_is_said(
+    tiny_model: str, encoder: Encoder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"instruction": "Who?", "output": "Runa"}\n')
+    config = load([f"rows.files=[{file}]", f"model={tiny_model}"], {"documents": "unused"})
+    with caplog.at_level("INFO", logger="knowledge_update"):
+        assert not taught(config, RunFolder(tmp_path / "run"), encoder).unknown
+    assert "rows of files name no facts: nothing asks about what is not known" in caplog.text
+
+
 def test_another_share_and_other_names_are_another_training(
     few: RunFolder, encoder: Encoder, tiny_model: str, tmp_path: Path
 ) -> None:
