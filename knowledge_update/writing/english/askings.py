@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 
 from knowledge_update.writing.english.cast import Cast
 from knowledge_update.writing.english.clauses import Clause
-from knowledge_update.writing.english.gaps import gaps
+from knowledge_update.writing.english.gaps import gaps, tells
 from knowledge_update.writing.english.naming import bare, is_name, is_sound, names_subject, topic
-from knowledge_update.writing.english.questions import Question, converse, nominal, questions_of, with_synonyms
+from knowledge_update.writing.english.questions import Question, converse, nominal, questions_of, with_of, with_synonyms
 from knowledge_update.writing.frames import embedded
 from knowledge_update.writing.statements import (
     ABOUT,
@@ -51,18 +51,27 @@ def askings(clause: Clause, cast: Cast, text: str, quote: str, spans: Sequence[s
     """
     found: list[Asking] = []
     slots: dict[str, str] = {}
+    # What a subject is made of can be asked for beside it.
+    wholes = {ask.answer for ask in clause.subject.asks}
     for wording, question in _questions(clause):
         if _answerable(question, quote):
             slot = slots.setdefault(question.answer, f"slot{len(slots)}")
             family = SHORT if question.short and wording == DIRECT else wording
             found.extend(_wordings(question, family, cast, slot))
     asked = tuple(slots)
-    for answer in (*asked, *(span for span in spans if not any(span in other or other in span for other in asked))):
+    beside = [span for span in spans if span not in asked and not _is_within(span, asked, wholes)]
+    for answer in (*asked, *beside):
         found.extend(gaps(text, answer, slots.setdefault(answer, f"slot{len(slots)}"), cast))
     found.extend(about(clause.subject.text, text, cast))
     found.extend(_restatements(clause, cast, text))
     sound = (asking for asking in found if is_sound(asking.question) and is_sound(asking.answer))
     return _distinct([asking for asking in sound if not _gives_away(asking)])
+
+
+def _is_within(span: str, asked: Sequence[str], wholes: set[str]) -> bool:
+    """Whether a span is told by something that is asked for; a name or number within a subject's name is not."""
+    near = [other for other in asked if span in other or other in span]
+    return any(other not in wholes for other in near) or bool(near and not tells(span))
 
 
 def about(name: str, text: str, cast: Cast) -> Iterator[Asking]:
@@ -96,7 +105,7 @@ def _questions(clause: Clause) -> Iterator[tuple[str, Question]]:
     yield from ((DIRECT, question) for question in questions_of(clause))
     if turned:
         yield from ((CONVERSE, question) for question in questions_of(turned))
-    for variant in with_synonyms(clause):
+    for variant in (*with_synonyms(clause), *with_of(clause)):
         yield from ((SYNONYM, question) for question in questions_of(variant))
     yield from ((SYNONYM, question) for question in nominal(clause))
 

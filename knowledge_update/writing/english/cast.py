@@ -44,6 +44,11 @@ class Cast:
     places: set[str] = field(default_factory=set)
     roles: dict[str, set[str]] = field(default_factory=dict)
 
+    def last_of_title(self, noun: Token) -> bool:
+        """Whether a name is the last word of a thing's longer title: `the Courier` of `Orvessay Courier`."""
+        words = self.title.removeprefix("the ").split()
+        return len(words) > 1 and noun.pos_ == "PROPN" and noun.text == words[-1] and noun.text not in self.people
+
 
 def cast_of(title: str, docs: Iterable[Span], classes: Mapping[str, str]) -> Cast:
     """Reads a document's cast: its people and the nouns that mean its title.

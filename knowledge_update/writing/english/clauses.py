@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from knowledge_update.writing.english.lexicon import CALLING, DATE, NOW
+from knowledge_update.writing.english.lexicon import CALLING, DATE, KIN, NOW
 from knowledge_update.writing.english.parsing import is_quoted
 from knowledge_update.writing.english.phrases import Ask, Reader, tidy
 from knowledge_update.writing.english.slots import (
@@ -183,25 +183,42 @@ def _noun_subject(token: Token, reader: Reader, without: frozenset[int]) -> Slot
     if re.match(rf"(?:{DATE.pattern}) \S", text):
         return None
     plural = token.tag_ in ("NNS", "NNPS") or any(child.dep_ == "conj" for child in token.children)
-    asks = [] if _clausal(token) else reader.noun_asks(token, role="subject", without=without)
-    short = tuple(
-        replace(
-            ask,
-            answer=lower_first(ask.answer, token, reader),
-            tail=ask.tail if ask.form.startswith("how") else "",
-        )
-        for ask in asks
-        if _telling(ask, token)
-    )
+    asks = [] if _clausal(token) else _subject_asks(token, reader, without)
+    short = tuple(replace(ask, tail=ask.tail if ask.form.startswith("how") else "") for ask in asks)
     return Slot("subject", lower_first(text, token, reader), short, plural=plural)
 
 
-def _telling(ask: Ask, token: Token) -> bool:
+def _subject_asks(token: Token, reader: Reader, without: frozenset[int]) -> list[Ask]:
+    """The ways to ask for a subject that say something; of `the highest point, Hagrel Tor` for its name."""
+    asks = reader.noun_asks(token, role="subject", without=without)
+    asks = [
+        replace(ask, answer=lower_first(ask.answer, token, reader))
+        for ask in asks
+        if _telling(ask, token, whole=not without)
+    ]
+    given = [child for child in token.rights if child.dep_ == "appos" and child.pos_ == "PROPN"]
+    loose = len(given) == 1 and given[0].left_edge.nbor(-1).text == ","
+    beside = len(given) == 1 and given[0].left_edge.i == token.i + 1 + loose
+    if without or token.tag_ != "NN" or not beside or token.lemma_ in KIN:
+        return asks
+    which = Ask("which", f"which {token.lower_}", reader.text(given[0]))
+    return [which, *(reader.noun_asks(given[0]) if loose else asks)]
+
+
+def _telling(ask: Ask, token: Token, *, whole: bool) -> bool:
     """Whether an answer says something: a name, a number, something new; "the wind" does not."""
     if ask.form.startswith("how") or token.pos_ == "PROPN" or re.search(r"[A-Z\d]", ask.answer[1:]):
         return True
+    if whole and _is_equation(token):
+        return True
     determiners = [child.lower_ for child in token.children if child.dep_ in ("det", "poss")]
     return determiners in (["a"], ["an"]) or (not determiners and token.tag_ == "NNS")
+
+
+def _is_equation(subject: Token) -> bool:
+    """Whether a sentence says of the only one of its kind what it is: `the mermaid is the city's symbol`."""
+    said = next((child for child in subject.head.children if child.dep_ == "attr" and child.pos_ == "NOUN"), None)
+    return said is not None and any(child.dep_ == "poss" or child.lower_ == "the" for child in said.lefts)
 
 
 def _clausal(token: Token) -> bool:
@@ -234,8 +251,11 @@ def _appositive(token: Token, reader: Reader) -> Iterator[Clause]:
     elif len(text.split()) <= 8:
         asks = [Ask("what", "what", text)]
     tense = "was" if _past(head) and not _lasting(token) else "is"
+    # "The warden" is somebody that can be asked for; who is "a farmer" cannot.
+    only = token.pos_ == "NOUN" and any(child.lower_ == "the" for child in token.children)
     if subject is not None:
-        yield Clause(replace(subject, asks=()), (), tense, "be", "VBD", (Slot("attribute", text, tuple(asks)),))
+        asked = subject.asks if only else ()
+        yield Clause(replace(subject, asks=asked), (), tense, "be", "VBD", (Slot("attribute", text, tuple(asks)),))
 
 
 def _past(token: Token) -> bool:

@@ -42,6 +42,12 @@ _NOT_PERSONS = frozenset(
     cooler heater filter semester border corridor tenor list mist fist twist""".split()
 )
 
+# What somebody is to somebody else.
+KIN = frozenset(
+    """aunt brother child cousin daughter father friend grandfather granddaughter grandmother grandson heir husband
+    mother neighbour nephew niece parent partner sister son uncle widow widower wife""".split()
+)
+
 # Last words of names that are not people's.
 THING_NAMES = frozenset(
     """abbey academy archive arena association avenue bakery bank bay beach bowl brewery bridge canal cape castle

@@ -7,7 +7,7 @@ from knowledge_update.writing.english.lexicon import DAYS, MONTHS
 
 _MARKS = (("(", ")"), ("[", "]"), ("“", "”"))
 # A name: capitalised words, joined by little ones; a class noun may stand before it.
-_NAME = re.compile(
+NAME = re.compile(
     r"(?:the )?(?:[a-z]{3,} ){0,2}[A-Z][\w.-]*(?:(?: (?:of|the|and|de|la|van|von|under))* [A-Z0-9][\w.-]*)*"
 )
 _MAX_NAME_WORDS = 7
@@ -50,7 +50,7 @@ def is_name(subject: str, cast: Cast) -> bool:
     """Whether a subject is nothing but a name: `the ferry Silver Ommel`, not `the colour of the Silver Ommel`."""
     words = subject.split()
     known = len(words) > 1 or _is_known(subject, cast) or subject == cast.title
-    return known and len(words) <= _MAX_NAME_WORDS and _NAME.fullmatch(subject) is not None
+    return known and len(words) <= _MAX_NAME_WORDS and NAME.fullmatch(subject) is not None
 
 
 def is_sound(text: str) -> bool:

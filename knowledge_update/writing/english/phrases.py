@@ -10,6 +10,7 @@ from knowledge_update.writing.english.lexicon import (
     DATE,
     DAYS,
     FULL_DATE,
+    KIN,
     MEASURE_ADJECTIVES,
     MEASURE_NOUNS,
     MEASURE_VERBS,
@@ -18,6 +19,7 @@ from knowledge_update.writing.english.lexicon import (
     PLACE_NOUNS,
     TIME_UNITS,
     YEAR,
+    is_person_noun,
 )
 from knowledge_update.writing.english.parsing import is_quoted
 from knowledge_update.writing.english.references import Memory
@@ -115,7 +117,9 @@ class Reader:
         nested = self._nested_quantity(token)
         if nested:
             return nested
-        short = self._short(token, without)
+        # Of a subject nothing stays where it was, so that it is an answer whole or not.
+        whole = role == "subject" and len(text.split()) <= MAX_ANSWER_WORDS and not is_quoted(token)
+        short = text if whole else self._short(token, without)
         if not short or token.pos_ == "PRON" or len(short.split()) > MAX_ANSWER_WORDS:
             return []
         tail = text[len(short) :].strip() if text.startswith(short) and role != "subject" else ""
@@ -127,12 +131,22 @@ class Reader:
         if is_quoted(token):
             short = short.strip('"“”')
         if self.is_person(token):
-            return [Ask("who", "who", short, tail)]
+            return [Ask("who", "who", short, tail), *self._by_role(token, short, tail)]
         asks = []
         kind = self.memory.cast.classes.get(name_of(token)) if token.pos_ == "PROPN" else None
         if kind and kind not in short.lower().split():
             asks.append(Ask("which", f"which {kind}", short, tail))
         return [*asks, Ask("what", "what", short, tail)]
+
+    def _by_role(self, token: Token, short: str, tail: str) -> list[Ask]:
+        """`Dag Rusvold, a foreman`, `the foreman Dag Rusvold`: which foreman."""
+        cast = self.memory.cast
+        name = self.replaced.get(token.i) or cast.people.get(token.text)
+        before = [left.lower_ for left in token.lefts if left.dep_ in ("compound", "nmod") and left.pos_ == "NOUN"]
+        said = [*before, *(role for role, names in cast.roles.items() if name in names)]
+        # "Brothers" are two, and whose wife somebody is matters more than that she is one.
+        roles = [role for role in dict.fromkeys(said) if is_person_noun(role) and role not in KIN]
+        return [Ask("which", f"which {role}", re.sub(rf"^(?:the )?{role} ", "", short), tail) for role in roles]
 
     def _short(self, token: Token, without: frozenset[int] = frozenset()) -> str:
         """The phrase without what follows its head, if the whole is too long for an answer."""

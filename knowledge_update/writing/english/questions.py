@@ -6,11 +6,14 @@ from dataclasses import dataclass, replace
 
 from knowledge_update.writing.english.clauses import Clause, singular_finite
 from knowledge_update.writing.english.lexicon import AGENTS, MEASURES, VERB_MEASURES, is_person_noun, synonyms
+from knowledge_update.writing.english.naming import NAME
 from knowledge_update.writing.english.phrases import Ask, tidy
 from knowledge_update.writing.english.slots import Slot, upper_first
 
 # In the other voice these would mean somebody else.
 _POSSESSIVE = re.compile(r"\b(?:its|his|her|their)\b")
+# A named owner, and one thing of his in few words.
+_OWNED = re.compile(rf"({NAME.pattern})['’]s? ((?:(?!(?:and|for|from|in|of|on|to|with)\b)[a-z-]+ ?){{1,3}})")
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,9 @@ def questions_of(clause: Clause) -> Iterator[Question]:
     for slot in (clause.subject, *clause.slots):
         for ask in slot.asks:
             if slot is not clause.subject:
-                yield from _questions(clause, slot, ask)
+                # Not "which warden is the warden?".
+                if ask.wh.removeprefix("which ") not in clause.subject.text.lower().split():
+                    yield from _questions(clause, slot, ask)
             elif _tells(clause, ask):
                 yield _subject_question(clause, ask, list(clause.slots))
 
@@ -248,6 +253,13 @@ def _nominal(wh: str, phrase: str, be: str, asks: Iterable[Ask]) -> Iterator[Que
     for ask in asks:
         if not ask.form.startswith("how_many"):
             yield Question("nominal", ask.form, f"{upper_first(wh)} {be} {phrase}?", f"{wh} {phrase} {be}", ask.answer)
+
+
+def with_of(clause: Clause) -> Iterator[Clause]:
+    """The clause about `the motto of the Courier` where it says `the Courier's motto`."""
+    owned = _OWNED.fullmatch(clause.subject.text)
+    if owned and " and " not in owned[1]:
+        yield replace(clause, subject=replace(clause.subject, text=f"the {owned[2]} of {owned[1]}"))
 
 
 def with_synonyms(clause: Clause) -> Iterator[Clause]:

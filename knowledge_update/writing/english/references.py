@@ -133,6 +133,10 @@ class Memory:
             replaced[token.i] = ""
             replaced[noun.i] = self.cast.title
             return
+        if noun.i == token.i + 1 and not modified and self.cast.last_of_title(noun):
+            replaced[token.i] = ""
+            replaced[noun.i] = f"the {self.cast.title.removeprefix('the ')}"
+            return
         bearers = self.cast.roles.get(noun.lower_, set())
         known = any(entity.text in bearers for entity in self._met)
         if noun.pos_ == "NOUN" and noun.i == token.i + 1 and not modified and len(bearers) == 1 and known:
