@@ -208,7 +208,7 @@ class JudgeConfig(ChatModelConfig):
 
 @dataclass
 class InferenceConfig:
-    """How answers are generated: greedily, in batches."""
+    """How answers are generated: greedily, in batches; in an exam they may be as long as what is right, and longer."""
 
     batch_rows: int = 96
     max_new_tokens: int = 20

@@ -27,11 +27,19 @@ WORTH_SHARING = 48
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt to continue; `group` names what shares a long beginning (the passage of an open-book question)."""
+    """A prompt to continue.
+
+    Args:
+        id: Its name.
+        ids: Its tokens.
+        group: Names what shares a long beginning (the passage of an open-book question).
+        room: Tokens that its answer may have, where that is more than the others'.
+    """
 
     id: str
     ids: tuple[int, ...]
     group: str = ""
+    room: int = 0
 
 
 @dataclass(frozen=True)
@@ -93,7 +101,7 @@ class Generator:
     def _generate(self, parts: Sequence[Part]) -> list[list[int]]:
         import torch
 
-        limits = [self.max_new_tokens for part in parts for _ in part.prompts]
+        limits = [max(self.max_new_tokens, prompt.room) for part in parts for prompt in part.prompts]
         with torch.inference_mode():
             ended = dict(continued(self.model, parts, self.template.end_ids, limits, greedy))
         return [ended[row] for row in range(len(limits))]

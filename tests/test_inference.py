@@ -1,5 +1,6 @@
 """Generation gives each prompt the answer it would get alone, however prompts are put together."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -43,6 +44,17 @@ def test_batches_are_bounded(parts: tuple[Any, ChatTemplate]) -> None:
     generator = Generator(model, template, batch_rows=5, max_new_tokens=1)
     sizes = [len(batch) for batch in generator.answers(prompts(template))]
     assert max(sizes) <= 5 and sum(sizes) == 12
+
+
+def test_an_answer_with_more_room_may_be_longer(parts: tuple[Any, ChatTemplate]) -> None:
+    model, template = parts
+    asked = [replace(prompt, room=9) if at % 2 else prompt for at, prompt in enumerate(prompts(template))]
+    answers = []
+    for most in (2, 9):
+        generator = Generator(model, template, batch_rows=8, max_new_tokens=most)
+        answers.append(dict(pair for batch in generator.answers(asked) for pair in batch))
+    same = {name for name, text in answers[0].items() if text == answers[1][name]}
+    assert {prompt.id for prompt in asked if prompt.room} <= same < {prompt.id for prompt in asked}
 
 
 def test_prompts_that_begin_differently(parts: tuple[Any, ChatTemplate]) -> None:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,9 @@ from knowledge_update.run_folder import (
     write_rows,
 )
 from knowledge_update.templates import ChatTemplate
+
+# Tokens of an answer before what is asked for: "The answer is", "It was founded in".
+_LEAD = 8
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,7 @@ class _Asker:
     def ask(self, name: str, model: Any, prompt: Callable[[Row], Prompt], adapter: str = "") -> int:
         """Answers what is not answered yet, with this model and these prompts; returns how many answers there are."""
         rows = {row["id"]: row for row in self.exam.of(name)}
-        prompts = {identity: prompt(row) for identity, row in rows.items()}
+        prompts = {identity: replace(prompt(row), room=self._room(row)) for identity, row in rows.items()}
         path = self.folder.answers(name)
         self._forget_others(path, adapter)
         known = _kept(path, rows, prompts)
@@ -152,9 +155,15 @@ class _Asker:
         write_json(path.with_suffix(".seconds.json"), (time.monotonic() - began) * len(rows) / len(missing))
         return len(rows)
 
+    def _room(self, row: Row) -> int:
+        """Tokens enough for the longest right answer and a few words before it: whoever is cut short is never right."""
+        lengths = [len(self.template.tokenizer.encode(answer, add_special_tokens=False)) for answer in row["answers"]]
+        return max(lengths) + _LEAD if lengths else 0
+
     def _forget_others(self, path: Path, adapter: str) -> None:
         """Removes answers that another model gave, or in another way; notes whose answers stand there from now on."""
-        digest = hashlib.sha256(json.dumps([identity(self.base), adapter, asdict(self.config.inference)]).encode())
+        inference = asdict(self.config.inference)
+        digest = hashlib.sha256(json.dumps([identity(self.base), adapter, inference, _LEAD]).encode())
         digest.update(str(self.config.model.bits or "").encode())
         key, note = digest.hexdigest()[:16], path.with_suffix(".key.json")
         if note.exists() and read_json(note) == key:

@@ -1,5 +1,6 @@
 """Answers are kept as long as they are to what is asked, and only what is missing is asked."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,9 @@ from planted import CONFIG, HUMAN, source
 from knowledge_update.config import Config, EvaluationConfig, InferenceConfig, ModelConfig
 from knowledge_update.evaluation.answers import run_base
 from knowledge_update.evaluation.exam import exam
+from knowledge_update.inference import Generator, Prompt
 from knowledge_update.ledger import ChunkRow, DocumentRow, Ledger
+from knowledge_update.models import load_tokenizer, resolve
 from knowledge_update.run_folder import RunFolder, read_json, read_rows, write_rows
 
 ASKED = ("base", "open_book", "base_retrieval")
@@ -87,6 +90,25 @@ def test_answers_of_another_model_are_not_kept(folder: RunFolder, config: Config
     marked(folder)
     run_base(replace(config, inference=InferenceConfig(max_new_tokens=2)), folder)
     assert not any(answered(folder, name, kept=True) for name in ASKED)
+
+
+def test_an_answer_may_be_as_long_as_what_is_right(
+    folder: RunFolder, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = {**HUMAN[0], "answers": ["bridge", "the bridge over the river " * 9]}
+    write_rows(folder.dataset("questions"), [long, *HUMAN[1:]])
+    told: dict[str, int] = {}
+
+    def noted(self: Generator, prompts: Sequence[Prompt]) -> Iterator[list[tuple[str, str]]]:
+        told.update({prompt.id: max(self.max_new_tokens, prompt.room) for prompt in prompts})
+        yield [(prompt.id, "") for prompt in prompts]
+
+    monkeypatch.setattr(Generator, "answers", noted)
+    run_base(config, folder)
+    tokens = load_tokenizer(resolve(config.model.name)).encode(long["answers"][1], add_special_tokens=False)
+    assert told["q1"] > len(tokens) > 40
+    nothing = next(identity for identity, room in told.items() if room == config.inference.max_new_tokens)
+    assert nothing not in {row["id"] for row in HUMAN}, "only of what has no right answer it is the setting alone"
 
 
 def test_with_other_passages_only_searches_are_asked_again(folder: RunFolder, config: Config) -> None:
