@@ -146,7 +146,9 @@ class Reader:
         said = [*before, *(role for role, names in cast.roles.items() if name in names)]
         # "Brothers" are two, and whose wife somebody is matters more than that she is one.
         roles = [role for role in dict.fromkeys(said) if is_person_noun(role) and role not in KIN]
-        return [Ask("which", f"which {role}", re.sub(rf"^(?:the )?{re.escape(role)} ", "", short), tail) for role in roles]
+        return [
+            Ask("which", f"which {role}", short.removeprefix("the ").removeprefix(f"{role} "), tail) for role in roles
+        ]
 
     def _short(self, token: Token, without: frozenset[int] = frozenset()) -> str:
         """The phrase without what follows its head, if the whole is too long for an answer."""
