@@ -95,3 +95,16 @@ def test_what_is_somebodys_is_also_asked_for_with_of(sentence: str, question: st
 )
 def test_what_is_of_several_or_long_stays_as_it_is(sentence: str) -> None:
     assert not any(" of Lucan" in question for question in questions(COURIER, sentence, SYNONYM))
+
+
+@pytest.mark.parametrize(
+    ("sentence", "whole", "torn"),
+    [
+        ("Wat Collisk, born on 10 November 1483 (or later), found it.", "10 November 1483", {"10", "1483", "November"}),
+        ("A race of 5.6 kilometres leads to Gannet Quay.", "5.6 kilometres", {"5.6"}),
+        ("A loan of 46.3 million brenns saved Dag Rusvold.", "46.3 million brenns", {"million brenns"}),
+    ],
+)
+def test_a_gap_takes_a_whole_amount(sentence: str, whole: str, torn: set[str]) -> None:
+    answers = set(questions(YARD, sentence, CLOZE).values())
+    assert whole in answers and not torn & answers

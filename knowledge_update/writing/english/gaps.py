@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from knowledge_update.writing.english.cast import Cast
-from knowledge_update.writing.english.lexicon import NAME_PARTICLES
+from knowledge_update.writing.english.lexicon import DATE, NAME_PARTICLES
 from knowledge_update.writing.english.naming import bare, names_subject, topic
 from knowledge_update.writing.english.parsing import is_quoted
 from knowledge_update.writing.english.phrases import tidy
@@ -75,10 +75,22 @@ def _first(token: Token) -> int:
 
 def _span(token: Token) -> str:
     if token.pos_ == "NUM":
-        return str(token.text)
+        return _amount(token)
     if is_quoted(token):
         return str(token.text).strip('"“”')
     return str(token.doc[_first(token) : token.i + 1].text)
+
+
+def _amount(number: Token) -> str:
+    """A number with what it counts, a day with its month and year."""
+    sentence = number.sent
+    at = number.idx - sentence.start_char
+    dates = (found for found in DATE.finditer(sentence.text) if found.start() <= at < found.end())
+    if date := next(dates, None):
+        return date[0]
+    unit = number.head
+    counts = number.dep_ == "nummod" and unit.i == number.i + 1 and unit.pos_ == "NOUN" and unit.is_alpha
+    return str(number.doc[number.left_edge.i : unit.i + 1].text if counts else number.text)
 
 
 def untold(found: Sequence[str], told: str) -> list[str]:
