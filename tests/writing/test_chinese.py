@@ -184,7 +184,8 @@ def test_examples_keep_the_rules(name: str) -> None:
 def test_every_span_has_one_wording_of_the_probe_family(name: str) -> None:
     for _, item in of_example(name):
         assert isinstance(item, Statement)
-        asked = {asking.slot for asking in item.askings if asking.wording == DIRECT}
+        plain = {asking.slot for asking in item.askings if asking.wording == DIRECT}
+        asked = plain or {asking.slot for asking in item.askings if asking.wording == CLOZE}
         probes = [asking.slot for asking in item.askings if asking.wording == INDIRECT]
         assert sorted(probes) == sorted(asked)
         trained = {asking.question for asking in item.askings if asking.wording != INDIRECT}
@@ -225,3 +226,21 @@ def keeps_rules(statement: Statement, asking: Asking) -> None:
     assert asking.answer in statement.quote
     assert asking.answer not in asking.question
     assert asking.question.endswith("？") or asking.wording in (CLOZE, COMPLETION)
+
+
+def test_what_nothing_can_be_asked_about_is_asked_by_its_gaps() -> None:
+    found = written(document("泡泡战士", "玩家以水枪、小枪、锤子泡封敌人。"))
+    askings = [asking for _, item in found if isinstance(item, Statement) for asking in item.askings]
+    assert {asking.answer for asking in askings if asking.wording == CLOZE} == {"水枪", "锤子", "敌人"}
+    gap = "关于泡泡战士，玩家以水枪、小枪、锤子泡封____。"
+    assert [asking.question for asking in askings if asking.answer == "敌人"] == [
+        f"填空：{gap}",
+        f"{gap}空白处是什么？",
+        "请把句子补充完整：关于泡泡战士，玩家以水枪、小枪、锤子泡封",
+    ]
+
+
+def test_where_something_can_be_asked_no_gap_takes_its_place() -> None:
+    found = written(document("潮歌学校", "潮歌学校成立于1898年，学生以歌声闻名。"))
+    first = next(item for _, item in found if isinstance(item, Statement))
+    assert {asking.answer for asking in first.askings if asking.wording == CLOZE} == {"1898年"}

@@ -10,7 +10,7 @@ from knowledge_update.writing.chinese import lexicon
 from knowledge_update.writing.chinese.core import Span
 from knowledge_update.writing.chinese.restatements import EVENT, restated, swapped, verb_follows, without_title
 from knowledge_update.writing.chinese.reversed import reversed_askings
-from knowledge_update.writing.chinese.spans import spans
+from knowledge_update.writing.chinese.spans import nominals, spans
 from knowledge_update.writing.chinese.subjects import Reading
 from knowledge_update.writing.statements import Asking
 
@@ -28,17 +28,29 @@ _FRAMES = (
 )
 _ABOUT_FRAMES = ("请介绍一下{}。", "关于{}，你知道些什么？")
 _MAX_TOLD = 60
+_MAX_BLANKS = 3
 _COMMA_FRAMES = ("我想了解一下，{}？", "麻烦你告诉我，{}？")
 
 
 def askings(reading: Reading, title: str) -> Iterator[Asking]:
     """All questions about a clause and its restatements."""
-    for span in spans(reading, title):
-        yield from _about(reading, span, title)
-    yield from reversed_askings(reading, title)
+    questions = [asking for span in spans(reading, title) for asking in _about(reading, span, title)]
+    questions += reversed_askings(reading, title)
+    yield from questions or _blanks(reading, title)
     yield from _told(reading, title)
     for text in dict.fromkeys(restated(reading, title)):
         yield Asking("text", statements.TEXT, "", text, "text")
+
+
+def _blanks(reading: Reading, title: str) -> Iterator[Asking]:
+    """What nothing can be asked about is asked for its last nouns, names and numbers, left out one at a time."""
+    before, core = reading.context + reading.lead, reading.head + reading.subject + reading.predicate
+    for span in reversed(nominals(reading, title)[-_MAX_BLANKS:]):
+        for wording, question in _gaps(before, core, span):
+            yield Asking("cloze", wording, question, span.answer, f"{span.answer}@{span.at}")
+            if wording == statements.CLOZE:
+                probe = f"{question.removeprefix('填空：')}空白处是什么？"
+                yield Asking("cloze", statements.INDIRECT, probe, span.answer, f"{span.answer}@{span.at}")
 
 
 def _told(reading: Reading, title: str) -> Iterator[Asking]:

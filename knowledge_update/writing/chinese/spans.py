@@ -11,6 +11,8 @@ from knowledge_update.writing.chinese.subjects import Reading, is_person
 
 _JOINING = "、和与及或跟"
 _MAX_ANSWER = 18
+# What says something by itself.
+_NAMING = frozenset(lexicon.words("n nr nrt ns nt nz vn an l i j eng quoted book name number date"))
 _INDEFINITE = re.compile(
     "(?:一|其中的?一|某)(?:名|个|位|种|只|条|座|口|所|间|家|支|艘|辆|架|幅|首|张|枚|颗|棵|株|块|份|场|次|届|部|项|门|处|段|类|款|本)"
 )
@@ -27,6 +29,19 @@ def spans(reading: Reading, title: str) -> list[Span]:
             if _sound(core, span) and not any(span.overlaps(other) for other in found):
                 found.append(span)
     return found
+
+
+def nominals(reading: Reading, title: str) -> list[Span]:
+    """The nouns, names and numbers of a clause that stand in it once, neighbours together, in their order."""
+    core = Core(reading, title)
+    runs: list[tuple[int, int]] = []
+    for word in core.words:
+        if word.flag not in _NAMING or word.text in title:
+            continue
+        start = runs.pop()[0] if runs and runs[-1][1] == word.start else word.start
+        runs.append((start, word.end))
+    found = [span_of(core, "cloze", start, end, "") for start, end in runs if end - start > 1]
+    return [span for span in found if _sound(core, span) and span.answer not in reading.context + reading.lead]
 
 
 def _sound(core: Core, span: Span) -> bool:
