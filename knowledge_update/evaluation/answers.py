@@ -34,6 +34,8 @@ from knowledge_update.templates import ChatTemplate
 
 # Tokens of an answer before what is asked for: "The answer is", "It was founded in".
 _LEAD = 8
+# More than any fact's answer has; a question file may hold whole pages as answers, for which nobody would wait.
+_MOST_ROOM = 128
 
 
 @dataclass(frozen=True)
@@ -156,9 +158,9 @@ class _Asker:
         return len(rows)
 
     def _room(self, row: Row) -> int:
-        """Tokens enough for the longest right answer and a few words before it: whoever is cut short is never right."""
+        """Tokens for the longest right answer and a few words before it: whoever is cut short of one is never right."""
         lengths = [len(self.template.tokenizer.encode(answer, add_special_tokens=False)) for answer in row["answers"]]
-        return max(lengths) + _LEAD if lengths else 0
+        return min(max(lengths) + _LEAD, _MOST_ROOM) if lengths else 0
 
     def _forget_others(self, path: Path, adapter: str) -> None:
         """Removes answers that another model gave, or in another way; notes whose answers stand there from now on."""

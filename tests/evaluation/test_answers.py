@@ -95,8 +95,9 @@ def test_answers_of_another_model_are_not_kept(folder: RunFolder, config: Config
 def test_an_answer_may_be_as_long_as_what_is_right(
     folder: RunFolder, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    long = {**HUMAN[0], "answers": ["bridge", "the bridge over the river " * 9]}
-    write_rows(folder.dataset("questions"), [long, *HUMAN[1:]])
+    long = {**HUMAN[0], "answers": ["bridge", "the bridge over the river " * 3]}
+    page = {**HUMAN[1], "answers": ["the bridge over the river " * 900]}
+    write_rows(folder.dataset("questions"), [long, page, *HUMAN[2:]])
     told: dict[str, int] = {}
 
     def noted(self: Generator, prompts: Sequence[Prompt]) -> Iterator[list[tuple[str, str]]]:
@@ -106,7 +107,8 @@ def test_an_answer_may_be_as_long_as_what_is_right(
     monkeypatch.setattr(Generator, "answers", noted)
     run_base(config, folder)
     tokens = load_tokenizer(resolve(config.model.name)).encode(long["answers"][1], add_special_tokens=False)
-    assert told["q1"] > len(tokens) > 40
+    assert told["q1"] > len(tokens) > config.inference.max_new_tokens
+    assert told[page["id"]] == 128, "a page given as an answer does not make every model write a page"
     nothing = next(identity for identity, room in told.items() if room == config.inference.max_new_tokens)
     assert nothing not in {row["id"] for row in HUMAN}, "only of what has no right answer it is the setting alone"
 

@@ -41,7 +41,7 @@ def nominals(reading: Reading, title: str) -> list[Span]:
         start = runs.pop()[0] if runs and runs[-1][1] == word.start else word.start
         runs.append((start, word.end))
     found = [span_of(core, "cloze", start, end, "") for start, end in runs if end - start > 1]
-    return [span for span in found if _sound(core, span) and span.answer not in reading.context + reading.lead]
+    return [span for span in found if _sound(core, span) and span.answer not in reading.context]
 
 
 def _sound(core: Core, span: Span) -> bool:

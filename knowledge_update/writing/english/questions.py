@@ -12,8 +12,9 @@ from knowledge_update.writing.english.slots import Slot, upper_first
 
 # In the other voice these would mean somebody else.
 _POSSESSIVE = re.compile(r"\b(?:its|his|her|their)\b")
+_PLAIN = r"(?!(?:and|for|from|in|of|on|to|with)\b)[a-z-]+"
 # A named owner, and one thing of his in few words.
-_OWNED = re.compile(rf"({NAME.pattern})['’]s? ((?:(?!(?:and|for|from|in|of|on|to|with)\b)[a-z-]+ ?){{1,3}})")
+_OWNED = re.compile(rf"({NAME.pattern})['’]s? ({_PLAIN}(?: {_PLAIN}){{0,2}})")
 
 
 @dataclass(frozen=True)
