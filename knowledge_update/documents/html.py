@@ -12,6 +12,8 @@ _SPAN = 1000
 _CHARSET = re.compile(rb"""<(?:meta\s[^>]*charset|\?xml\s[^>]*encoding)\s*=\s*["']?\s*([\w-]+)""", re.IGNORECASE)
 _HEAD_BYTES = 4096
 _ASIDE = ("nav", "footer", "aside", "script", "style", "noscript", "template", "button", "select", "svg", "head")
+# What encyclopedias say by its class to be no content: notes, and links to other pages and to edit a section.
+_AROUND = ("mw-editsection", "navbox", "reflist", "references", "toc")
 _INLINE = frozenset(
     "a abbr b bdi bdo big br cite code data del dfn em font i img ins kbd label mark q rp rt ruby s samp small span"
     " strike strong sub sup time tt u var wbr".split()
@@ -31,10 +33,12 @@ def page(data: bytes, encoding: str | None = None) -> Content:
     except etree.ParserError:
         # It holds nothing but comments and white space.
         return "", []
+    _drop_notes(tree)
     title = fold(tree.findtext(".//h1") or tree.findtext(".//title") or "")
     content = trafilatura.extract(
-        text, output_format="html", include_tables=True, include_comments=False, favor_recall=True
-    )
+        lxml_html.tostring(tree, encoding="unicode"), output_format="html", include_tables=True,
+        include_comments=False, favor_recall=True,
+    )  # fmt: skip
     _drop_asides(tree)
     # The extraction loses headings and tables of short pages: where it left nothing out, the page's own are better.
     if content and _leaves_out(lxml_html.document_fromstring(content), tree, title):
@@ -60,6 +64,13 @@ def _drop_asides(tree: Any) -> None:
         element.drop_tree()
 
 
+def _drop_notes(tree: Any) -> None:
+    """Removes the marks of footnotes, and what stands around an encyclopedia's text."""
+    classes = " or ".join(f"contains(concat(' ', @class, ' '), ' {name} ')" for name in _AROUND)
+    for element in tree.xpath(f".//*[{classes} or self::sup[.//a[contains(@href, '#')]]]"):
+        element.drop_tree()
+
+
 def _leaves_out(extracted: Any, tree: Any, title: str) -> bool:
     """Whether a tenth of a page's text or more, its title aside, is not in what was extracted from it."""
     kept, whole = ("".join(part.text_content().split()) for part in (extracted, tree))
@@ -74,7 +85,9 @@ def fragment(source: str) -> Content:
     if not source.strip():
         return "", []
     blocks: list[Block] = []
-    _walk(lxml_html.fragment_fromstring(source, create_parent="div"), blocks)
+    tree = lxml_html.fragment_fromstring(source, create_parent="div")
+    _drop_notes(tree)
+    _walk(tree, blocks)
     if blocks and blocks[0].kind == "heading" and blocks[0].level == 1:
         return blocks[0].text, blocks[1:]
     return "", blocks

@@ -8,6 +8,7 @@ from pathlib import Path
 from knowledge_update.documents.blocks import Document, document_id, title_of
 from knowledge_update.documents.dates import date_of
 from knowledge_update.documents.formats import FORMATS
+from knowledge_update.documents.marks import unmarked
 from knowledge_update.documents.records import FIELDS, Fields, jsonl, table
 from knowledge_update.documents.text import UNICODE, encoding_of
 from knowledge_update.errors import DocumentError
@@ -118,7 +119,7 @@ class Source:
                     # Before it is taken: who has enough takes no more.
                     self.kinds += Counter() if taken else kind
                     taken = True
-                    yield document
+                    yield replace(document, blocks=unmarked(document.blocks))
             except (DocumentError, OSError) as error:
                 reason = f"cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
                 self.refused.append(Refused(name, reason))
