@@ -4,7 +4,8 @@ r"""What asking a run's exam costs beside a bare loop over `generate` with the s
 
 RUN is a run folder with its adapter. Ours is the whole stage `kupdate infer`: loading, prompts, journals, answers of
 base, updated and base with the passage. The bare loop has the same prompts ready, sorted by length, and the models
-loaded: transformers' `generate` as it comes, greedy, padded, in batches of the size that was fastest on a sample.
+loaded, in the same precision: transformers' `generate` as it comes, greedy, padded, in batches of the size that was
+fastest on a sample; its answers have no more room than the configuration gives them, ours where a right one is longer.
 `ratio` is ours to the bare one's; `same` the share of equal answers (a padded batch rounds otherwise).
 """
 
@@ -30,7 +31,7 @@ from knowledge_update.evaluation import answers  # noqa: E402
 from knowledge_update.evaluation.exam import exam  # noqa: E402
 from knowledge_update.evaluation.passages import Passages  # noqa: E402
 from knowledge_update.inference import Prompt, question_prompts  # noqa: E402
-from knowledge_update.models import load_tokenizer, resolve  # noqa: E402
+from knowledge_update.models import load_tokenizer, precision, resolve  # noqa: E402
 from knowledge_update.run_config import stored  # noqa: E402
 from knowledge_update.run_folder import RunFolder, read_rows, write_rows  # noqa: E402
 from knowledge_update.templates import ChatTemplate  # noqa: E402
@@ -103,8 +104,10 @@ def measure(run: Path, count: int | None) -> Row:
         closed = question_prompts(template, [(row["id"], row["question"]) for row in asked.closed])
         opened = [passages.open_book(row) for row in asked.questions]
         longest = config.inference.max_new_tokens
-        model = AutoModelForCausalLM.from_pretrained(base, dtype="float32")
-        told: Row = {"questions": len(closed), "ours": round(ours, 1), "sizes": {}, "bare": 0.0}
+        # In the precision that ours was asked in: fp32 would be twice as slow where there are units for bf16.
+        dtype = precision(config.model.dtype, config.model.device).dtype
+        model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
+        told: Row = {"questions": len(closed), "dtype": str(dtype), "ours": round(ours, 1), "sizes": {}, "bare": 0.0}
         said: dict[str, dict[str, str]] = {}
         for name, prompts in (("base", closed), ("open_book", opened), ("updated", closed)):
             if name == "updated":
