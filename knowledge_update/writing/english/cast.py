@@ -20,6 +20,8 @@ _GENERIC = {
 }
 # Nouns that say of no name what it is.
 _ABSTRACT = frozenset("beginning end kind name one part reason result success thing way".split())
+# What a biography's title tells of its subject besides the name.
+_YEARS = re.compile(r"\s*\((?:born |b\. )?\d{3,4}(?:\s*[–-]\s*\d{0,4})?\)$")
 
 
 @dataclass
@@ -28,7 +30,7 @@ class Cast:
 
     Args:
         title: Its title, with the article it is used with.
-        people: Full names by the last word.
+        people: Full names by the last word; where several share it, nobody but the title's bearer is meant by it alone.
         title_nouns: Nouns that mean the title.
         classes: Of what kind a name is.
         names: Words of names that stand inside a sentence, where a capital means something.
@@ -44,10 +46,23 @@ class Cast:
     places: set[str] = field(default_factory=set)
     roles: dict[str, set[str]] = field(default_factory=dict)
 
+    def called(self, token: Token) -> str:
+        """The name a token heads as it is used in full: of a surname alone, whose it is."""
+        name, known = name_of(token), self.people.get(token.text, "")
+        if name == token.text:
+            # "Varga & Daughters" is a firm's.
+            return known if known and not _joined(token) else name
+        return known if known.split(" ")[0] == name.split(" ")[0] else name
+
     def last_of_title(self, noun: Token) -> bool:
         """Whether a name is the last word of a thing's longer title: `the Courier` of `Orvessay Courier`."""
         words = self.title.removeprefix("the ").split()
         return len(words) > 1 and noun.pos_ == "PROPN" and noun.text == words[-1] and noun.text not in self.people
+
+
+def _joined(token: Token) -> bool:
+    beside = (token.doc[at].text for at in (token.i - 1, token.i + 1) if 0 <= at < len(token.doc))
+    return "&" in beside
 
 
 def cast_of(title: str, docs: Iterable[Span], classes: Mapping[str, str]) -> Cast:
@@ -59,7 +74,9 @@ def cast_of(title: str, docs: Iterable[Span], classes: Mapping[str, str]) -> Cas
         classes: What its tables say of what kind something is, by name.
     """
     docs = list(docs)
-    cast = Cast(_title_phrase(title, " ".join(doc.text for doc in docs)), classes=dict(classes))
+    text = " ".join(doc.text for doc in docs)
+    title = _as_written(title, text)
+    cast = Cast(_title_phrase(title, text), classes=dict(classes))
     last = (re.findall(r"\w+", title.lower()) or [""])[-1]
     cast.title_nouns.update({last, *(noun for noun, words in _GENERIC.items() if last in words)})
     for doc in docs:
@@ -75,6 +92,9 @@ def cast_of(title: str, docs: Iterable[Span], classes: Mapping[str, str]) -> Cas
             cast.names.update(token.text for token in name if not token.is_sent_start)
     for doc in docs:
         for token in doc:
+            if token.text in cast.people and token.text[:1].isupper() and token.pos_ in ("ADJ", "ADV", "NOUN", "X"):
+                # The tagger knows few surnames.
+                token.pos_, token.tag_ = "PROPN", "NNP"
             _learn_role(token, cast)
     return cast
 
@@ -89,6 +109,17 @@ def _is_persons_name(title: str, docs: Iterable[Span]) -> bool:
     tokens = [token for doc in docs for token in doc]
     personal = any(token.lower_ in ("he", "she", "his", "her") for token in tokens)
     return personal and any(token.text == words[-1] and token.dep_ in ("nsubj", "poss") for token in tokens)
+
+
+def _as_written(title: str, text: str) -> str:
+    """`Ilona Varga` for `ILONA VARGA (1887–1961)`, where the text has those words."""
+    title = _YEARS.sub("", title)
+    small = title.title()
+    return (
+        small
+        if title.isupper() and all(re.search(rf"\b{re.escape(word)}\b", text) for word in small.split())
+        else title
+    )
 
 
 def _title_phrase(title: str, text: str) -> str:
@@ -120,7 +151,9 @@ def _learn_name(name: Span, cast: Cast) -> None:
     if determined or (kind is not None and not is_person_noun(kind)):
         return
     if root.ent_type_ == "PERSON" or described_as_person(root) or _acts_as_person(root):
-        cast.people[words[-1]] = name.text
+        known = cast.people.get(words[-1], name.text)
+        if known != cast.title:
+            cast.people[words[-1]] = name.text if known.split(" ")[0] == words[0] else words[-1]
 
 
 def _acts_as_person(root: Token) -> bool:
@@ -169,7 +202,7 @@ def _learn_role(token: Token, cast: Cast) -> None:
         bearers = [child for child in token.head.children if child.dep_ == "nsubj"]
     for bearer in bearers:
         if bearer.pos_ == "PROPN" and bearer.text in cast.people:
-            cast.roles.setdefault(token.lower_, set()).add(cast.people[bearer.text])
+            cast.roles.setdefault(token.lower_, set()).add(cast.called(bearer))
 
 
 def name_of(root: Token) -> str:

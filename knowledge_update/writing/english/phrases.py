@@ -141,7 +141,7 @@ class Reader:
     def _by_role(self, token: Token, short: str, tail: str) -> list[Ask]:
         """`Dag Rusvold, a foreman`, `the foreman Dag Rusvold`: which foreman."""
         cast = self.memory.cast
-        name = self.replaced.get(token.i) or cast.people.get(token.text)
+        name = self.replaced.get(token.i) or cast.called(token)
         before = [left.lower_ for left in token.lefts if left.dep_ in ("compound", "nmod") and left.pos_ == "NOUN"]
         said = [*before, *(role for role, names in cast.roles.items() if name in names)]
         # "Brothers" are two, and whose wife somebody is matters more than that she is one.

@@ -103,10 +103,10 @@ class Memory:
             self._resolve_definite(token, replaced)
         elif (
             token.pos_ == "PROPN"
-            and name_of(token) == token.text != self.cast.people.get(token.text, token.text)
+            and name_of(token) == token.text != self.cast.called(token)
             and token.dep_ not in ("compound", "nmod")
         ):
-            replaced[token.i] = self.cast.people[token.text]
+            replaced[token.i] = self.cast.called(token)
 
     def _remember_owner(self, token: Token, replaced: dict[int, str]) -> None:
         """Remembers whose a thing is whose pronoun may stay in its own clause."""
@@ -228,7 +228,7 @@ class Memory:
     def _called(self, token: Token, kind: str) -> str:
         if token.pos_ == "PROPN":
             if kind == "person":
-                return self.cast.people.get(token.text, name_of(token))
+                return self.cast.called(token)
             definite = any(child.lower_ == "the" for child in token.children)
             return f"the {name_of(token)}" if definite else name_of(token)
         kept = [child for child in token.lefts if child.dep_ in ("amod", "compound", "nummod", "nmod")]

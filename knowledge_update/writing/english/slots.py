@@ -9,6 +9,7 @@ from knowledge_update.writing.english.lexicon import (
     CALLING,
     COLOURS,
     DATE,
+    FULL_DATE,
     MEASURE_VERBS,
     NUMBER_WORDS,
     PARTICLES,
@@ -93,7 +94,10 @@ def _slot(child: Token, verb: Token, reader: Reader) -> Slot | None:
         text = reader.text(child)
         often = [Ask("how_often", "how often", text)] if re.match(r"(?:every|each) ", text, re.I) else []
         often = often or [ask for ask in reader.quantity_ask(child, verb.lemma_) if verb.lemma_ in MEASURE_VERBS]
-        return Slot("time", text, tuple(often or time_asks("", text, child)))
+        # "Born 3 May 1950": whole sentences say "was born on".
+        day = "on " if FULL_DATE.search(text) else "in "
+        said = f"{day}{text}" if verb.lemma_ == "bear" and DATE.fullmatch(text) else text
+        return Slot("time", said, tuple(often or time_asks("", text, child)))
     if role in ("advmod", "xcomp", "ccomp", "dative", "advcl", "pobj"):
         # A clause that is joined on by a comma or a semicolon alone.
         if role == "ccomp" and child.i < verb.i:

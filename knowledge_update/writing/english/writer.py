@@ -12,6 +12,7 @@ from knowledge_update.writing.english.askings import DANGLING, askings
 from knowledge_update.writing.english.cast import Cast, cast_of
 from knowledge_update.writing.english.clauses import Clause, clauses_of
 from knowledge_update.writing.english.lexicon import may_be_verb
+from knowledge_update.writing.english.lives import lives_of
 from knowledge_update.writing.english.naming import bare, is_sound, stands_alone, topic
 from knowledge_update.writing.english.parsing import parse
 from knowledge_update.writing.english.phrases import Reader, tidy
@@ -143,7 +144,7 @@ def _sentence(source: _Source, memory: Memory, home: str) -> Iterator[Statement 
         return
     reader = Reader(memory, replaced, home)
     spans = gaps.spans(source.sentence, memory.cast, source.first)
-    clauses = clauses_of(source.sentence, reader)
+    clauses = (*clauses_of(source.sentence, reader), *lives_of(source.sentence, reader))
     statements = [s for c in clauses if (s := _statement(c, memory, source, spans, home)) is not None]
     yield from statements
     told = " ".join(statement.text for statement in statements)
