@@ -10,6 +10,11 @@ from typing import Literal
 from knowledge_update.display import ESCAPES
 
 _HAN = re.compile(r"[\u3000-\u9fff\uff00-\uffef]")
+# `Warranty: 5 years`: a name of few words and its value, which is no sentence; in Chinese no space parts them.
+_VALUE = re.compile(r"([^\W_](?:[^:：.!?。！？;；]|\.(?!\s+[A-Z]|$)){0,50}?)\s*(?:[:：]\s+|：)(\S.{0,160})")
+_MAX_NAME_WORDS = 8
+# What a table calls the second of two columns whose first names it.
+_VALUES = frozenset("value values detail details data specification specifications 值 数值 内容 参数".split())
 Kind = Literal["heading", "paragraph", "item", "row"]
 
 
@@ -87,10 +92,43 @@ def row(cells: list[str], header: tuple[str, ...]) -> Block:
     return Block("row", text, cells=tuple(cells), header=header)
 
 
-def rows(lines: Sequence[Sequence[str]]) -> list[Block]:
-    """The rows of a table, the first of several naming the columns; those that hold nothing are left out."""
+def rows(lines: Sequence[Sequence[str]], *, named: bool = False) -> list[Block]:
+    """The rows of a table, the first of several naming the columns; those that hold nothing are left out.
+
+    Of a table of names and their values, each row is an item `name: value`.
+
+    Args:
+        lines: The cells, row by row.
+        named: Whether the first cell of each row is known to name the second.
+    """
+    if lines and max(map(len, lines)) == 2 and (named or _names_values(lines[0])):
+        return [Block("item", ": ".join(filter(None, cells))) for cells in lines[_is_header(lines[0]) :] if any(cells)]
     header = tuple(lines[0]) if len(lines) > 1 else ()
     return [row(list(cells), header) for cells in lines[1 if header else 0 :] if any(cells)]
+
+
+def _is_header(cells: Sequence[str]) -> bool:
+    return cells[-1].lower() in _VALUES
+
+
+def _names_values(first: Sequence[str]) -> bool:
+    """Whether the first row of two cells says that these are names and values, or holds a value itself."""
+    amount = re.search(r"\d", first[-1]) and not re.fullmatch(r"(?:1\d|20)\d\d", first[-1])
+    return len(first) == 2 and (_is_header(first) or bool(first[0] and amount and not re.search(r"\d", first[0])))
+
+
+def value_of(text: str) -> tuple[str, str] | None:
+    """The name and the value of `Warranty: 5 years`, or nothing where a text is of another form."""
+    found = _VALUE.fullmatch(text)
+    return (found[1], found[2]) if found and len(found[1].split()) <= _MAX_NAME_WORDS else None
+
+
+def paragraph(text: str) -> list[Block]:
+    """A paragraph, its lines as one; lines that are names with values stay apart, as items."""
+    lines = [line for part in text.splitlines() if (line := fold(part))]
+    if len(lines) > 1 and all(map(value_of, lines)):
+        return [Block("item", line) for line in lines]
+    return [Block("paragraph", folded)] if (folded := fold(text)) else []
 
 
 def joined(lines: Iterable[str]) -> str:

@@ -106,10 +106,10 @@ def _halves(text: str, offset: int, count_tokens: CountTokens, max_tokens: int) 
 
 
 def _middle(text: str) -> int:
-    """Where a text is cut in two: behind a clause or a word near its middle, else in its middle."""
+    """Where a text is cut in two: behind a clause or a word near its middle, else behind any word, else anywhere."""
     half = len(text) / 2
-    for cuts in _CUTS:
-        places = [found.end() for found in cuts.finditer(text) if half / 2 <= found.end() <= 3 * half / 2]
+    for cuts, off in (*((cuts, half / 2) for cuts in _CUTS), (_CUTS[-1], half - 0.5)):
+        places = [found.end() for found in cuts.finditer(text) if abs(found.end() - half) <= off]
         if places:
             return min(places, key=lambda place: abs(place - half))
     return len(text) // 2

@@ -3,8 +3,8 @@
 import re
 from typing import Any
 
-from knowledge_update.documents.blocks import Block, Content, fold, rows
-from knowledge_update.documents.text import CHINESE, decode
+from knowledge_update.documents.blocks import Block, Content, fold, paragraph, rows
+from knowledge_update.documents.text import CHINESE, decode, is_heading
 
 # What HTML allows a cell to span.
 _SPAN = 1000
@@ -14,6 +14,8 @@ _HEAD_BYTES = 4096
 _ASIDE = ("nav", "footer", "aside", "script", "style", "noscript", "template", "button", "select", "svg", "head")
 # What encyclopedias say by its class to be no content: notes, and links to other pages and to edit a section.
 _AROUND = ("mw-editsection", "navbox", "reflist", "references", "toc")
+# The level of a heading that is none by its tag.
+_BOLD = 6
 _INLINE = frozenset(
     "a abbr b bdi bdo big br cite code data del dfn em font i img ins kbd label mark q rp rt ruby s samp small span"
     " strike strong sub sup time tt u var wbr".split()
@@ -35,6 +37,7 @@ def page(data: bytes, encoding: str | None = None) -> Content:
         return "", []
     _drop_notes(tree)
     title = fold(tree.findtext(".//h1") or tree.findtext(".//title") or "")
+    boxes = _boxes(tree)
     content = trafilatura.extract(
         lxml_html.tostring(tree, encoding="unicode"), output_format="html", include_tables=True,
         include_comments=False, favor_recall=True,
@@ -47,7 +50,17 @@ def page(data: bytes, encoding: str | None = None) -> Content:
         found, blocks = "", []
         _walk(tree, blocks)
     title = title or found
-    return title, [block for block in blocks if block.text != title]
+    return title, [block for block in (*boxes, *blocks) if block.text != title]
+
+
+def _boxes(tree: Any) -> list[Block]:
+    """Takes out the tables of names and values: what extracts a page's content forgets which cells were names."""
+    found: list[Block] = []
+    for table in [table for table in tree.iter("table") if _names_values(table)]:
+        if not any(above.tag in _ASIDE for above in table.iterancestors()):
+            found.extend(rows(_grid(table), named=True))
+            table.drop_tree()
+    return found
 
 
 def _charset(data: bytes) -> str | None:
@@ -79,7 +92,7 @@ def _leaves_out(extracted: Any, tree: Any, title: str) -> bool:
 
 
 def fragment(source: str) -> Content:
-    """Reads a piece of HTML as it is; a first heading of the first level is the title."""
+    """Reads a piece of HTML as it is; a first heading of the first level, or a first line in bold, is the title."""
     from lxml import html as lxml_html
 
     if not source.strip():
@@ -88,24 +101,24 @@ def fragment(source: str) -> Content:
     tree = lxml_html.fragment_fromstring(source, create_parent="div")
     _drop_notes(tree)
     _walk(tree, blocks)
-    if blocks and blocks[0].kind == "heading" and blocks[0].level == 1:
+    if blocks and blocks[0].kind == "heading" and blocks[0].level in (1, _BOLD):
         return blocks[0].text, blocks[1:]
     return "", blocks
 
 
 def _walk(element: Any, blocks: list[Block]) -> None:
     """Adds what is in an element; text that stands in no paragraph is one, up to the next block."""
-    loose = [element.text or ""]
+    loose = [_flat(element.text)]
     for child in element:
         tag = child.tag if isinstance(child.tag, str) else ""
         if _is_inline(child):
-            loose.append(" " if tag == "br" else _words(child))
+            loose.append("\n" if tag == "br" else _words(child))
         elif tag:
-            _append(blocks, Block("paragraph", fold("".join(loose))))
+            blocks.extend(paragraph("".join(loose)))
             loose = []
             _add(child, tag, blocks)
-        loose.append(child.tail or "")
-    _append(blocks, Block("paragraph", fold("".join(loose))))
+        loose.append(_flat(child.tail))
+    blocks.extend(paragraph("".join(loose)))
 
 
 def _is_inline(element: Any) -> bool:
@@ -116,14 +129,27 @@ def _add(element: Any, tag: str, blocks: list[Block]) -> None:
     if re.fullmatch(r"h[1-6]", tag):
         _append(blocks, Block("heading", _text(element), level=int(tag[1])))
     elif tag == "table":
-        blocks.extend(rows(_grid(element)))
+        blocks.extend(rows(_grid(element), named=_names_values(element)))
     elif tag == "li":
         _append(blocks, Block("item", _text(element, skip=("ul", "ol", "table"))))
         _walk_nested(element, blocks)
     elif tag in ("p", "blockquote", "pre", "dd", "dt"):
-        _append(blocks, Block("paragraph", _text(element)))
+        _add_paragraph(element, blocks)
     elif tag not in _ASIDE:
         _walk(element, blocks)
+
+
+def _add_paragraph(element: Any, blocks: list[Block]) -> None:
+    """Adds a paragraph; a first line of its own in bold is a heading."""
+    text = _words(element).strip()
+    bold = element[0] if len(element) and not (element.text or "").strip() else None
+    if bold is not None and bold.tag in ("b", "strong"):
+        name = _words(bold).strip()
+        rest = text[len(name) :]
+        if name and rest.lstrip(" ")[:1] in ("", "\n") and is_heading(name):
+            blocks.append(Block("heading", fold(name), level=_BOLD))
+            text = rest
+    blocks.extend(paragraph(text))
 
 
 def _walk_nested(item: Any, blocks: list[Block]) -> None:
@@ -131,7 +157,7 @@ def _walk_nested(item: Any, blocks: list[Block]) -> None:
         if nested.tag in ("ul", "ol"):
             _walk(nested, blocks)
         elif nested.tag == "table":
-            blocks.extend(rows(_grid(nested)))
+            blocks.extend(rows(_grid(nested), named=_names_values(nested)))
 
 
 def _append(blocks: list[Block], block: Block) -> None:
@@ -144,16 +170,21 @@ def _text(element: Any, skip: tuple[str, ...] = ()) -> str:
 
 
 def _words(element: Any, skip: tuple[str, ...] = ()) -> str:
-    parts = [element.text or ""]
+    """What an element says; a line ends where a break stands, not where its source wraps."""
+    parts = [_flat(element.text)]
     for child in element:
         if child.tag == "br":
-            parts.append(" ")
+            parts.append("\n")
         elif child.tag not in skip and isinstance(child.tag, str):
             # Words of two blocks are two words, those of two inline elements may be one.
             apart = "" if child.tag in _INLINE else " "
             parts.append(f"{apart}{_words(child, skip)}{apart}")
-        parts.append(child.tail or "")
+        parts.append(_flat(child.tail))
     return "".join(parts)
+
+
+def _flat(text: str | None) -> str:
+    return re.sub(r"\s+", " ", text or "")
 
 
 def _grid(table: Any) -> list[list[str]]:
@@ -183,6 +214,13 @@ def _grid(table: Any) -> list[list[str]]:
         if any(cells):
             grid.append(cells)
     return grid
+
+
+def _names_values(table: Any) -> bool:
+    """Whether each row is headed by its first cell: an encyclopedia's box of what there is to know in short."""
+    lines = [[cell.tag for cell in line if cell.tag in ("td", "th")] for line in table.iter("tr")]
+    pairs = [tags for tags in lines if len(tags) == 2]
+    return bool(pairs) and all(tags == ["th", "td"] for tags in pairs)
 
 
 def _span(cell: Any, name: str) -> int:

@@ -12,4 +12,4 @@ def markdown(data: bytes, encoding: str | None = None) -> Content:
     from markdown_it import MarkdownIt
 
     text = re.sub(r"\A---\n.*?\n---\n", "", decode(data, encoding), flags=re.DOTALL)
-    return fragment(MarkdownIt("commonmark", {"html": False}).enable("table").render(text))
+    return fragment(MarkdownIt("commonmark", {"html": False, "breaks": True}).enable("table").render(text))

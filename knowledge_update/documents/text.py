@@ -2,12 +2,17 @@
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
-from knowledge_update.documents.blocks import Block, Content, fold
+from knowledge_update.documents.blocks import Block, Content, fold, paragraph, value_of
 from knowledge_update.errors import DocumentError
 
 _SENTENCE_END = (".", "!", "?", "。", "！", "？", ";", "；", ":", "：", "”", '"')
 _HEADING_LENGTH = 80
+# Narrower columns than that are not wrapped text; a line that fills less of the width had room.
+_MIN_WIDTH, _ROOM = 45, 0.75
+_ITEM = re.compile(r"[-*•▪–]\s+(?=\S)|\d{1,2}(?:\.\d{1,2})*[.)]?\s+(?=[A-Z“\"])|\([a-z]{1,3}\)\s")
+_BULLET = re.compile(r"[-*•▪–]\s+(?=\S)")
 UNICODE = ("utf-8", "utf-8-sig", "utf-16")
 # The encoding of Chinese that is not Unicode; it reads GB 2312 and GBK too.
 CHINESE = "gb18030"
@@ -82,14 +87,47 @@ def _may_be_korean(text: str, leads: Sequence[int]) -> bool:
 
 
 def plain_text(data: bytes, encoding: str | None = None) -> Content:
-    """Reads plain text: a first line that looks like a title is one, short lines between blank ones are headings."""
+    """Reads plain text: a first line that looks like a title is one, short lines between blank ones are headings.
+
+    Lines that were wrapped are one paragraph; one that had room for the next one's first word was ended on purpose.
+    """
     text = re.sub(r"\r\n?", "\n", decode(data, encoding))
-    blocks = [_text_block(folded) for part in re.split(r"\n\s*\n", text) if (folded := fold(part))]
+    parts = [part for part in re.split(r"\n\s*\n", text) if fold(part)]
+    width = _width(parts)
+    blocks = [block for part in parts for block in _blocks(part, width)]
     if blocks and blocks[0].kind == "heading":
         return blocks[0].text, blocks[1:]
     return "", blocks
 
 
+def _width(parts: Sequence[str]) -> int:
+    """How long lines are before they are wrapped: as most of the long ones that another follows."""
+    lengths = sorted(len(line.strip()) for part in parts for line in part.strip().split("\n")[:-1])
+    return max(_MIN_WIDTH, lengths[len(lengths) * 4 // 5]) if lengths else _MIN_WIDTH
+
+
+def _blocks(part: str, width: int) -> list[Block]:
+    lines = [line for raw in part.split("\n") if (line := fold(raw))]
+    if len(lines) > 1 and all(map(value_of, lines)):
+        return paragraph(part)
+    groups = [lines[:1]]
+    for before, line in pairwise(lines):
+        # Chinese has no words to wrap at, and what goes on in small letters was not ended.
+        room = len(before) + 1 + len(line.split(" ")[0]) <= _ROOM * width and before.isascii() and not line[0].islower()
+        if room or _ITEM.match(line):
+            groups.append([])
+        groups[-1].append(line)
+    return [_text_block(" ".join(group)) for group in groups]
+
+
 def _text_block(text: str) -> Block:
-    heading = len(text) <= _HEADING_LENGTH and not text.endswith(_SENTENCE_END)
-    return Block("heading", text, level=2) if heading else Block("paragraph", text)
+    if bullet := _BULLET.match(text):
+        return Block("item", text[bullet.end() :])
+    if value_of(text):
+        return Block("item", text)
+    return Block("heading", text, level=2) if is_heading(text) else Block("paragraph", text)
+
+
+def is_heading(line: str) -> bool:
+    """Whether a line that stands alone is short and has no end."""
+    return len(line) <= _HEADING_LENGTH and not line.endswith(_SENTENCE_END)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from knowledge_update.documents.blocks import Document
 from knowledge_update.documents.chunking import Passage
-from knowledge_update.writing import tables
+from knowledge_update.writing import faq, tables
 from knowledge_update.writing.statements import Statement, Unused
 
 # Longer paragraphs were cut at sentences before: what is still longer is no prose, and would keep a parser for minutes.
@@ -24,5 +24,8 @@ def write(document: Document, passages: Sequence[Passage]) -> Iterator[tuple[Pas
         long = [block for block, _ in passage.blocks if block.torn or len(block.text) > MAX_CHARACTERS]
         yield from ((passage, Unused(block.text[:80], "runs on without the end of a sentence")) for block in long)
         fitting.append(replace(passage, blocks=tuple(part for part in passage.blocks if part[0] not in long)))
-    yield from prose(document, fitting)
+    values = tables.Values(document)
+    for passage, part in prose(document, fitting):
+        yield passage, values.statement(part, passage) if isinstance(part, Unused) else part
     yield from tables.write(document, passages)
+    yield from faq.write(document, passages)

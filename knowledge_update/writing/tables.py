@@ -1,10 +1,11 @@
-"""Table rows to statements: each cell is a fact about what its row is named after."""
+"""Names with values to statements: the cells of a row of what names the row, `Warranty: 5 years` of the title."""
 
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
-from knowledge_update.documents.blocks import Block, Document
+from knowledge_update.documents.blocks import Block, Document, value_of
 from knowledge_update.documents.chunking import Passage
 from knowledge_update.writing.english.lexicon import is_person_noun, made_by
 from knowledge_update.writing.frames import embedded
@@ -27,6 +28,29 @@ _Ask = Callable[[str, str, str, str, str], tuple[str, list[Asking], list[Asking]
 # Of a kind and a column: how many names a cell has, or how many cells a name.
 _Count = Counter[tuple[str, str, str]]
 
+# What introduces a remark rather than a value.
+_REMARKS = frozenset(
+    "a answer attention caution conclusion example hint important note notes ps q question remark see tip todo warning"
+    " 例如 备注 提示 注 注意 答 说明 问".split()
+)
+_MAX_VALUE_WORDS = 16
+# The head of a column that only counts the rows: the next one names them.
+_COUNTED = re.compile(r"#|no\.?|nr\.?|序号", re.I)
+# Titles of what is written about something else, which their values are of.
+_DOCUMENT = re.compile(
+    r"\b(?:agenda|agreement|changelog|contract|faq|guide(?:lines)?|handbook|manual|memo|minutes|newsletter|notes|policy|policies"
+    r"|readme|report|rules|summary|terms|thread)\b",
+    re.I,
+)
+# Names of what a document is or came by.
+_OF_ITSELF = frozenset(
+    "apologies attendees author cc date from minutes owner participants present sent subject to updated".split()
+)
+# What a table's first column is called where it names what its other columns' heads have.
+_PROPERTIES = frozenset(
+    "attribute characteristic feature field item parameter property specification 参数 属性 项目 指标".split()
+)
+_PLURAL = re.compile(r"^[^(,]*[a-z]{2}(?<![aiosu])s(?= \(|,|$)")
 _YEAR = re.compile(r"(?:1\d|20)\d\d")
 _PARTICIPLE = re.compile(r"[A-Z]?[a-z]+(?:ed|ilt|own)$")
 
@@ -34,7 +58,8 @@ _PARTICIPLE = re.compile(r"[A-Z]?[a-z]+(?:ed|ilt|own)$")
 def write(document: Document, passages: Sequence[Passage]) -> Iterator[tuple[Passage, Statement | Unused]]:
     """Yields a statement for every cell beside the first of a row; rows without column names are left out."""
     ask = _chinese if document.language == "zh" else _english
-    cells = {(*named, block.cells[0]) for block in document.blocks if block.kind == "row" for named in _named(block)}
+    rows = [_uncounted(block) for block in document.blocks if block.kind == "row"]
+    cells = {(*named, block.cells[0]) for block in rows for named in _named(block)}
     names = Counter((kind, column, cell) for kind, column, cell, _ in cells)
     values = Counter((kind, column, name) for kind, column, _, name in cells)
     for passage in passages:
@@ -44,8 +69,45 @@ def write(document: Document, passages: Sequence[Passage]) -> Iterator[tuple[Pas
             if len(block.cells) < 2 or not block.header or not block.cells[0]:
                 yield passage, Unused(block.text, "a table row without column names")
                 continue
-            for found in _cells(document.title, block, offset, ask, names, values):
+            for found in _cells(document.title, _uncounted(block), offset, ask, names, values):
                 yield passage, found
+
+
+class Values:
+    """The names of a document's values, which stand in no table and in no sentence.
+
+    Args:
+        document: The document.
+    """
+
+    def __init__(self, document: Document) -> None:
+        self.title, self._ask = document.title, _chinese if document.language == "zh" else _english
+        found = [value_of(block.text) for block in document.blocks if block.kind in ("item", "paragraph")]
+        self._names = Counter(pair[0].lower() for pair in found if pair)
+        # A handbook has no private car, a committee no apologies: what it gives for them is what it says.
+        self._itself = _DOCUMENT.search(self.title) is not None or not _OF_ITSELF.isdisjoint(self._names)
+
+    def statement(self, unused: Unused, passage: Passage) -> Statement | Unused:
+        """What a line says that no sentence was found in: a fact, where it is a name and its value."""
+        quote = unused.quote
+        places = (at + block.text.index(quote) for block, at in passage.blocks if quote in block.text)
+        at, pair = next(places, None), value_of(quote)
+        if at is None or pair is None or not self.title or pair[0].lower() in _REMARKS:
+            return unused
+        name, value = pair[0], pair[1].rstrip(".。;；,· |")
+        if len(value.split()) > _MAX_VALUE_WORDS or value.endswith(("?", "？")):
+            return unused
+        if self._names[name.lower()] > 1:
+            return Unused(quote, f"{name} is given more than once")
+        ask = _given if self._itself and self._ask is _english else self._ask
+        text, askings, _ = ask(self.title, "", self.title, name, value)
+        return Statement(text, quote, at, tuple(askings))
+
+
+def _uncounted(block: Block) -> Block:
+    """A row without a first cell that only counts it."""
+    counted = len(block.cells) > 2 and block.cells[1] and block.header and _COUNTED.fullmatch(block.header[0])
+    return replace(block, cells=block.cells[1:], header=block.header[1:]) if counted else block
 
 
 def _named(block: Block) -> Iterator[tuple[str, str, str]]:
@@ -60,6 +122,11 @@ def _cells(
 ) -> Iterator[Statement | Unused]:
     name = block.cells[0]
     for kind, column, cell in _named(block):
+        if kind.lower() in _PROPERTIES and len(block.cells) > 2:
+            # Of "parameter | X | Y" the columns have what the rows name.
+            text, askings, _ = ask(title, "", column, name, cell)
+            yield Statement(text, block.text, offset, tuple(askings))
+            continue
         # Asked for it, nobody could tell which row is meant.
         if values[kind, column, name] > 1:
             yield Unused(block.text, f"{name} has more than one {column}")
@@ -81,16 +148,17 @@ def _english(title: str, kind: str, name: str, column: str, cell: str) -> tuple[
         text = f"{_upper(named)} has {cell} {column_}."
         form, direct, indirect = "how_many", f"how many {column_} does {named} have", f"how many {column_} {named} has"
         other, so = f"what is the number of {column_} of {named}", f" has {cell} {column_}"
-    elif is_person_noun(column_):
+    elif is_person_noun(column_.split()[-1]):
         text = f"The {column_} of {named} is {cell}."
         form, direct, indirect = "who", f"who is the {column_} of {named}", f"who the {column_} of {named} is"
         past = made_by(column_)
         other = f"who {past} {named}" if past else f"who is {named}'s {column_}"
         so = f"'s {column_} is {cell}"
     else:
-        text = f"The {column_} of {named} is {cell}."
-        form, direct, indirect = "what", f"what is the {column_} of {named}", f"what the {column_} of {named} is"
-        other, so = f"what {column_} does {named} have", f"'s {column_} is {cell}"
+        be = "are" if _PLURAL.search(column) else "is"
+        text = f"The {column_} of {named} {be} {cell}."
+        form, direct, indirect = "what", f"what {be} the {column_} of {named}", f"what the {column_} of {named} {be}"
+        other, so = f"what {column_} does {named} have", f"'s {column_} {be} {cell}"
     askings = [
         Asking(form, DIRECT, f"{_upper(direct)}?", cell, column),
         Asking(form, SYNONYM, f"{_upper(other)}?", cell, column),
@@ -112,6 +180,20 @@ def _english(title: str, kind: str, name: str, column: str, cell: str) -> tuple[
         Asking("cloze", CLOZE, f"Fill in the blank: {title}: {text.replace(name, '____', 1)}", name, "name"),
     ]
     return text, askings, back
+
+
+def _given(title: str, kind: str, name: str, column: str, cell: str) -> tuple[str, list[Asking], list[Asking]]:
+    text = f"{title}: {column}: {cell}."
+    askings = [
+        Asking("given", DIRECT, f'{title}: what does it say for "{column}"?', cell, column),
+        Asking("given", SYNONYM, f'What is given for "{column}" in {title}?', cell, column),
+        Asking("given", TITLED, f'In the article "{title}": What stands behind "{column}"?', cell, column),
+        Asking("given", EMBEDDED, f'I would like to know what {title} says about "{column}".', cell, column),
+        Asking("given", INDIRECT, f'Could you tell me what {title} gives for "{column}"?', cell, column),
+        Asking("cloze", CLOZE, f"Fill in the blank: {title}: {column}: ____.", cell, column),
+        Asking("text", TEXT, "", text),
+    ]  # fmt: skip
+    return text, askings, []
 
 
 def _chinese(title: str, kind: str, name: str, column: str, cell: str) -> tuple[str, list[Asking], list[Asking]]:

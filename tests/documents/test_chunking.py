@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from knowledge_update.documents.blocks import Block, Document, row
@@ -50,6 +50,7 @@ def test_no_passage_is_over_the_budget_unless_it_cannot_be_cut(blocks: list[Bloc
                 assert len(sentences(block.text)) == 1
 
 
+@example([Block("paragraph", "lamp lamp lamp sea “keeper” e.g. lamp.")], 1)
 @given(st.lists(BLOCKS, max_size=10), st.integers(1, 40))
 def test_passages_cover_all_text_once_in_order(blocks: list[Block], budget: int) -> None:
     found = cut(budget, *blocks)

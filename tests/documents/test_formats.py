@@ -265,3 +265,71 @@ def test_folding(text: str) -> None:
     assert fold(folded) == folded
     assert folded == folded.strip()
     assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in folded)
+
+
+def texts(blocks: list[Block]) -> list[tuple[str, str]]:
+    return [(block.kind, block.text) for block in blocks]
+
+
+def test_lines_of_names_and_values_stay_apart() -> None:
+    lines = "Manufacturer: Nordvik AB\nArticle number: 70-2204\nMax. pressure: 3 bar"
+    expected = [("item", line) for line in lines.split("\n")]
+    assert texts(plain_text(f"Pump\n\n{lines}\n".encode())[1]) == expected
+    assert texts(markdown(f"# Pump\n\n{lines}\n".encode())[1]) == expected
+    assert texts(html(f"<h1>Pump</h1><p>{lines.replace(chr(10), '<br>')}</p>".encode())[1]) == expected
+
+
+def test_a_line_that_had_room_for_the_next_word_was_ended() -> None:
+    text = (
+        "Minutes\n\n4. Finance\nThe treasurer gave the report of the first quarter, and the committee took\nnote of it."
+        "\n\nThe dairy was founded in 1874 by two brothers who had come down from the\nhills with nine cows.\n- blue\n"
+        "- white\n"
+    )
+    assert texts(plain_text(text.encode())[1]) == [
+        ("heading", "4. Finance"),
+        ("paragraph", "The treasurer gave the report of the first quarter, and the committee took note of it."),
+        ("paragraph", "The dairy was founded in 1874 by two brothers who had come down from the hills with nine cows."),
+        ("item", "blue"),
+        ("item", "white"),
+    ]
+
+
+def test_numbered_clauses_stay_apart() -> None:
+    text = "LEASE\n\n3.1 The Lessee shall pay a monthly rent.\n3.2 The Lessee shall pay a deposit.\n"
+    assert texts(plain_text(text.encode())[1]) == [
+        ("paragraph", "3.1 The Lessee shall pay a monthly rent."),
+        ("paragraph", "3.2 The Lessee shall pay a deposit."),
+    ]
+
+
+def test_a_first_line_in_bold_is_a_heading() -> None:
+    title, blocks = markdown(b"**Kell Library**\n\nIt has nine rooms.\n\n**4. Finance**\nThe grant is confirmed.\n")
+    assert title == "Kell Library"
+    assert texts(blocks) == [
+        ("paragraph", "It has nine rooms."), ("heading", "4. Finance"), ("paragraph", "The grant is confirmed."),
+    ]  # fmt: skip
+    page = b"<h1>x</h1><p><b>Orvessay</b>\nis a town. It has <b>nine</b> mills.</p>"
+    assert texts(html(page)[1]) == [("paragraph", "Orvessay is a town. It has nine mills.")]
+
+
+def test_a_box_of_an_encyclopedia_is_names_and_values() -> None:
+    page = """<html><body><h1>Lake Tarnova</h1><table class="infobox"><tr><th colspan="2">Lake Tarnova</th></tr>
+    <tr><th>Location</th><td>Kesten County</td></tr><tr><th>Max. depth</th><td>87 m</td></tr></table>
+    <p>Lake Tarnova is a lake in the north. It is fed by the Oster River and freezes over in cold winters.</p>
+    </body></html>"""
+    found = texts(html(page.encode())[1])
+    assert found[:2] == [("item", "Location: Kesten County"), ("item", "Max. depth: 87 m")]
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize(
+    ("table", "kinds"),
+    [
+        ("| Property | Value |\n|---|---|\n| Weight | 3 kg |", [("item", "Weight: 3 kg")]),
+        ("| Opened | 3 May 1931 |\n|---|---|\n| Rooms | 9 |", [("item", "Opened: 3 May 1931"), ("item", "Rooms: 9")]),
+        ("| Ship | Launched |\n|---|---|\n| Sool | 1991 |", [("row", "Ship: Sool; Launched: 1991")]),
+        ("| Town | 2024 |\n|---|---|\n| Kell | 1,204 |", [("row", "Town: Kell; 2024: 1,204")]),
+    ],
+)  # fmt: skip
+def test_a_table_of_two_columns_may_be_names_and_values(table: str, kinds: list[tuple[str, str]]) -> None:
+    assert texts(markdown(table.encode())[1]) == kinds

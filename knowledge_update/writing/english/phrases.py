@@ -71,7 +71,7 @@ class Reader:
 
     def text(self, token: Token, *, without: frozenset[int] = frozenset(), place: bool = False) -> str:
         """The phrase that a token heads, without its asides; `without` names more tokens to leave out."""
-        hidden = asides(token) | without
+        hidden = asides(token) | without | _behind_semicolon(token)
         placed = token.i if place and self.homeless(token) else -1
         parts = []
         for part in token.subtree:
@@ -318,6 +318,23 @@ def asides(token: Token) -> frozenset[int]:
             if after < len(part.doc) and part.doc[after].text in (",", ")", "–", "—", "]"):
                 hidden.add(after)
     return frozenset(hidden)
+
+
+def _behind_semicolon(token: Token) -> frozenset[int]:
+    """What the parser takes for a part of a phrase although it comes after it."""
+    last = token.right_edge.i
+    ended = semicolon(token.doc[token.i : last]) or last
+    return frozenset(range(ended, last + 1)) if ended < last else frozenset()
+
+
+def semicolon(span: Any) -> int | None:
+    """Where a semicolon that stands in no brackets parts a text, by its token's index."""
+    depth = 0
+    for token in span:
+        depth += (token.text == "(") - (token.text == ")")
+        if token.text == ";" and depth <= 0:
+            return int(token.i)
+    return None
 
 
 def tidy(text: str) -> str:

@@ -15,6 +15,7 @@ Span = Any
 
 _PERSONAL = {"he": "person", "she": "person", "him": "person", "it": "thing", "they": "plural", "them": "plural"}
 _POSSESSIVE = {"his": "person", "her": "person", "its": "thing", "their": "plural"}
+SPOKEN = ("you", "we", "us")
 # Mentions of a higher rank stand too deep in their sentence to be taken up again without doubt.
 _LAST_CERTAIN = 1
 
@@ -86,6 +87,8 @@ class Memory:
             token.tag_ == "PRP"
             and (token.text == word or token.i == token.sent.start)
             and word not in ("itself", "himself", "herself", "themselves")
+            # Who a handbook speaks to and for is the same in all of it.
+            and not (word in SPOKEN and self.cast.title)
         ):
             raise UnresolvedError(f"'{token.text}' is nobody in particular")
         elif token.tag_ == "PRP$" and word in _POSSESSIVE:
@@ -278,7 +281,10 @@ def _impersonal(token: Token) -> bool:
     """`It is said that`, `it rained`."""
     if token.lower_ != "it" or token.dep_ not in ("nsubj", "nsubjpass"):
         return False
-    clausal = any(child.dep_ in ("ccomp", "xcomp") for child in token.head.children)
-    return token.head.lemma_ in ("rain", "snow", "seem", "appear") or (
-        clausal and token.head.lemma_ in ("say", "believe", "think", "know")
+    verb = token.head
+    if token.dep_ == "nsubjpass" and verb.lemma_ in ("agree", "decide", "resolve"):
+        return True
+    clausal = any(child.dep_ in ("ccomp", "xcomp") for child in verb.children)
+    return verb.lemma_ in ("rain", "snow", "seem", "appear") or (
+        clausal and verb.lemma_ in ("say", "believe", "think", "know")
     )

@@ -15,7 +15,7 @@ from knowledge_update.writing.english.lexicon import (
     PARTICLES,
     SET_PHRASES,
 )
-from knowledge_update.writing.english.phrases import MAX_ANSWER_WORDS, Ask, Reader, tidy, time_asks
+from knowledge_update.writing.english.phrases import MAX_ANSWER_WORDS, Ask, Reader, semicolon, tidy, time_asks
 
 Token = Any
 
@@ -55,7 +55,7 @@ class Slot:
 
 def slots_of(verb: Token, reader: Reader) -> Iterator[Slot]:
     for child in verb.children:
-        if child.i in asides(verb, child):
+        if child.i in asides(verb, child) or semicolon(verb.doc[verb.i : child.left_edge.i]):
             continue
         fronted = child.i < verb.i and not stands_for_head(child)
         slot = _slot(child, verb, reader)
@@ -206,7 +206,14 @@ def _late(noun: Token) -> list[Token]:
             inner = [child for child in part.children if child.dep_ == "pobj"]
             ends = part.right_edge.i == noun.right_edge.i
             own = not any(above.pos_ in ("VERB", "AUX") and above.i > noun.i for above in part.ancestors)
-            if inner and ends and own and DATE.fullmatch(tidy(" ".join(word.text for word in inner[0].subtree))):
+            same = semicolon(noun.doc[noun.i : part.i]) is None
+            if (
+                inner
+                and ends
+                and own
+                and same
+                and DATE.fullmatch(tidy(" ".join(word.text for word in inner[0].subtree)))
+            ):
                 found.append(part)
     return found[:1]
 

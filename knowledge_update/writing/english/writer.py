@@ -16,7 +16,7 @@ from knowledge_update.writing.english.lives import lives_of
 from knowledge_update.writing.english.naming import bare, is_sound, stands_alone, topic
 from knowledge_update.writing.english.parsing import parse
 from knowledge_update.writing.english.phrases import Reader, tidy
-from knowledge_update.writing.english.references import Memory, UnresolvedError
+from knowledge_update.writing.english.references import SPOKEN, Memory, UnresolvedError
 from knowledge_update.writing.english.slots import lower_first, upper_first
 from knowledge_update.writing.statements import TEXT, Asking, Statement, Unused
 
@@ -28,6 +28,7 @@ _CONNECTIVE = re.compile(
     r"|as a result|in fact|additionally|meanwhile|instead|nevertheless|but|and),? ",
     re.I,
 )
+_MARK = re.compile(r"(?:\d{1,2}(?:\.\d{1,2})+\.?|\d{1,2}[.)]|\([a-z]{1,3}\)|A(?:nswer)?\s*\d*:)\s+(?=[A-Z“\"])")
 _HOMELESS = re.compile(r"the [a-z-]+")
 
 
@@ -75,12 +76,14 @@ def _places(passages: Sequence[Passage]) -> Iterator[_Place]:
     blocks = [(passage, block, offset) for passage in passages for block, offset in passage.blocks]
     introduction = ""
     for number, (passage, block, offset) in enumerate(blocks):
+        # The number of a clause, the letter before an answer.
+        marked = _MARK.match(block.text)
+        offset, text = (offset + marked.end(), block.text[marked.end() :]) if marked else (offset, block.text)
         if block.kind == "item":
-            joined = introduction if _continues(introduction, block.text) else ""
-            yield _Place(passage, offset, block.text, joined)
+            joined = introduction if _continues(introduction, text) else ""
+            yield _Place(passage, offset, text, joined)
             continue
         introduction = ""
-        text = block.text
         if block.kind != "paragraph":
             continue
         found = _INTRODUCTION.search(text)
@@ -144,7 +147,9 @@ def _sentence(source: _Source, memory: Memory, home: str) -> Iterator[Statement 
         return
     reader = Reader(memory, replaced, home)
     spans = gaps.spans(source.sentence, memory.cast, source.first)
-    clauses = (*clauses_of(source.sentence, reader), *lives_of(source.sentence, reader))
+    # Who is spoken to, or speaks, is clear where a sentence stands whole.
+    spoken = any(token.tag_ == "PRP" and token.lower_ in SPOKEN for token in source.sentence)
+    clauses = () if spoken else (*clauses_of(source.sentence, reader), *lives_of(source.sentence, reader))
     statements = [s for c in clauses if (s := _statement(c, memory, source, spans, home)) is not None]
     yield from statements
     told = " ".join(statement.text for statement in statements)
