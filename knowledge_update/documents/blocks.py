@@ -13,6 +13,8 @@ _HAN = re.compile(r"[\u3000-\u9fff\uff00-\uffef]")
 # `Warranty: 5 years`: a name of few words and its value, which is no sentence; in Chinese no space parts them.
 _VALUE = re.compile(r"([^\W_](?:[^:：.!?。！？;；]|\.(?!\s+[A-Z]|$)){0,50}?)\s*(?:[:：]\s+|：)(\S.{0,160})")
 _MAX_NAME_WORDS = 8
+# Words of sentences: "I've spoken to Greg: they can do it" names nothing.
+_SAYING = frozenset("are can has have he i is it let she that there they was we were will you".split())
 # What a table calls the second of two columns whose first names it.
 _VALUES = frozenset("value values detail details data specification specifications 值 数值 内容 参数".split())
 Kind = Literal["heading", "paragraph", "item", "row"]
@@ -120,7 +122,9 @@ def _names_values(first: Sequence[str]) -> bool:
 def value_of(text: str) -> tuple[str, str] | None:
     """The name and the value of `Warranty: 5 years`, or nothing where a text is of another form."""
     found = _VALUE.fullmatch(text)
-    return (found[1], found[2]) if found and len(found[1].split()) <= _MAX_NAME_WORDS else None
+    words = found[1].split() if found else []
+    said = not _SAYING.isdisjoint(re.split(r"['’]", word)[0].lower() for word in words)
+    return (found[1], found[2]) if found and len(words) <= _MAX_NAME_WORDS and not said else None
 
 
 def paragraph(text: str) -> list[Block]:

@@ -91,7 +91,8 @@ def plain_text(data: bytes, encoding: str | None = None) -> Content:
 
     Lines that were wrapped are one paragraph; one that had room for the next one's first word was ended on purpose.
     """
-    text = re.sub(r"\r\n?", "\n", decode(data, encoding))
+    # What a letter quotes of another is text like its own.
+    text = re.sub(r"(?m)^(?:> ?)+", "", re.sub(r"\r\n?", "\n", decode(data, encoding)))
     parts = [part for part in re.split(r"\n\s*\n", text) if fold(part)]
     width = _width(parts)
     blocks = [block for part in parts for block in _blocks(part, width)]

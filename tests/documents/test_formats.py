@@ -333,3 +333,12 @@ def test_a_box_of_an_encyclopedia_is_names_and_values() -> None:
 )  # fmt: skip
 def test_a_table_of_two_columns_may_be_names_and_values(table: str, kinds: list[tuple[str, str]]) -> None:
     assert texts(markdown(table.encode())[1]) == kinds
+
+
+def test_quoted_letters_are_read_as_text() -> None:
+    text = "On Monday Runa wrote:\n> The lease was signed\n> on 31 January.\n>\n>> Which floors do we get?\n"
+    assert texts(plain_text(text.encode())[1]) == [
+        ("paragraph", "On Monday Runa wrote:"),
+        ("paragraph", "The lease was signed on 31 January."),
+        ("paragraph", "Which floors do we get?"),
+    ]

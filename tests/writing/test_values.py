@@ -60,7 +60,9 @@ def test_what_a_document_says_is_not_what_it_has() -> None:
     assert "Kell Committee: Next meeting: 3 May." in told
 
 
-@pytest.mark.parametrize("line", ["Note: the old one", "Remember: 5 May?", "Tip: a cloth"])
+@pytest.mark.parametrize(
+    "line", ["Note: the old one", "Remember: 5 May?", "Tip: a cloth", "I've asked Greg: eight people"]
+)
 def test_remarks_are_no_values(line: str) -> None:
     assert not statements(PUMP, *items(line))
 
@@ -134,3 +136,9 @@ def test_the_number_of_a_clause_is_none_of_its_words() -> None:
     told = [item for item in found if isinstance(item, Statement)]
     assert told and not any("3.2" in asking.question + asking.answer for item in told for asking in item.askings)
     assert all(item.quote.startswith("The Lessee") for item in told)
+
+
+def test_a_contract_calls_itself_this_one() -> None:
+    told = statements("Crane Lease", Block("paragraph", "This Agreement is governed by the laws of England."))
+    assert told["Crane Lease: The Agreement is governed by the laws of England."]
+    assert not statements("Crane Lease", Block("paragraph", "This bridge is governed by the laws of England."))

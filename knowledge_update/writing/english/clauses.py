@@ -92,7 +92,9 @@ def _verbal(verb: Token, reader: Reader) -> Clause | None:
     subject = _subject(verb, reader)
     if verb.i and verb.doc[verb.i - 1].lower_ == "best":
         return None
-    if any(child.dep_ == "advmod" and child.lower_ in _DENYING for child in verb.children):
+    # "£14,750 plus VAT" is taken apart by the parser.
+    denied = any(child.dep_ == "advmod" and child.lower_ in _DENYING for child in verb.children)
+    if denied or any(child.lower_ == "plus" for child in verb.children):
         return None
     if subject is None or verb.tag_ not in ("VBD", "VBZ", "VBP", "VBN", "VBG", "VB") or _is_distrusted(verb):
         return None

@@ -73,6 +73,11 @@ PLACE_NOUNS = frozenset(
 
 MONTHS = "January February March April May June July August September October November December".split()
 _MONTH = "|".join(MONTHS)
+# What a document calls itself.
+DOCUMENTS = frozenset(
+    """agreement article chapter contract document guide handbook lease licence license manual notice page paper policy
+    release report study version""".split()
+)
 YEAR = re.compile(r"(?:1[0-9]|20)\d\d")
 DATE = re.compile(
     rf"(?:(?:early|late|mid|the (?:spring|summer|autumn|fall|winter) of|the beginning of|the end of)\s+)?"

@@ -3,7 +3,7 @@
 import re
 
 from knowledge_update.writing.english.cast import Cast
-from knowledge_update.writing.english.lexicon import DAYS, MONTHS
+from knowledge_update.writing.english.lexicon import DAYS, DOCUMENTS, MONTHS
 
 _MARKS = (("(", ")"), ("[", "]"), ("“", "”"))
 # A name: capitalised words, joined by little ones; a class noun may stand before it.
@@ -37,6 +37,9 @@ def names_subject(text: str, cast: Cast) -> bool:
 def stands_alone(said: str, subject: str, cast: Cast) -> bool:
     """Whether a statement says whom or what it is about: it names its title, or its subject is named."""
     title = bare(cast.title).lower()
+    # "This Agreement", which every contract is.
+    if subject.lower().removeprefix("the ") in DOCUMENTS and title not in said.lower():
+        return False
     return bool((title and title in said.lower()) or re.search(r"\s[\"“]?[A-Z]", subject) or _is_known(subject, cast))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from knowledge_update.writing.english.cast import Cast, described_as_person, name_of
-from knowledge_update.writing.english.lexicon import THING_NAMES, is_person_noun
+from knowledge_update.writing.english.lexicon import DOCUMENTS, THING_NAMES, is_person_noun
 
 Token = Any
 Span = Any
@@ -101,6 +101,9 @@ class Memory:
                     # "Its motto is X. It appears daily": what the first sentence goes on about is meant again.
                     here.append(Entity(owner, _POSSESSIVE[word], token.i, rank=-1))
         elif token.tag_ == "DT" and word in ("this", "these", "those", "that", "such"):
+            if word == "this" and token.head.lower_ in DOCUMENTS and self.cast.title:
+                replaced[token.i] = "the"
+                return
             raise UnresolvedError(f"'{token.text}' may mean several things")
         elif word == "the" and token.dep_ == "det":
             self._resolve_definite(token, replaced)
