@@ -142,3 +142,11 @@ def test_a_contract_calls_itself_this_one() -> None:
     told = statements("Crane Lease", Block("paragraph", "This Agreement is governed by the laws of England."))
     assert told["Crane Lease: The Agreement is governed by the laws of England."]
     assert not statements("Crane Lease", Block("paragraph", "This bridge is governed by the laws of England."))
+
+
+def test_an_instruction_is_asked_by_its_gaps() -> None:
+    found = [item for item in written("Plum cake", Block("paragraph", "Preheat the oven to 180 °C."))]
+    told = [item for item in found if isinstance(item, Statement)]
+    assert [item.text for item in told] == ["Plum cake: Preheat the oven to 180 °C."]
+    gaps = {asking.answer for asking in told[0].askings if asking.form == "cloze"}
+    assert any("180" in gap for gap in gaps)

@@ -167,12 +167,13 @@ def _whole(source: _Source, reader: Reader, memory: Memory, left: Sequence[str])
     subject = _main_subject(source.sentence)
     said = _said(source, reader, memory, subject)
     ended = source.first > 0 or re.search(r"[.!]$", source.quote)
-    if subject is None or not left or not ended or DANGLING.match(said):
+    told = subject is not None or (_is_instruction(source.sentence) and memory.cast.title)
+    if not told or not left or not ended or DANGLING.match(said):
         return Unused(source.quote, "no clause that can be asked about")
     if len(said.split()) > _MAX_GAP_WORDS:
         return Unused(source.quote, "too long to be asked about")
     cast = memory.cast
-    named = lower_first(reader.text(subject, place=True), subject, reader)
+    named = lower_first(reader.text(subject, place=True), subject, reader) if subject is not None else ""
     if not reader.place and _is_homeless(named, said, memory):
         return Unused(source.quote, f"'{named}' may mean several things")
     text = said if stands_alone(said, named, cast) else topic(cast) + said
@@ -182,6 +183,14 @@ def _whole(source: _Source, reader: Reader, memory: Memory, left: Sequence[str])
     if not found:
         return Unused(source.quote, "nothing in it that can be asked for")
     return Statement(text, source.quote, source.start, (*found, Asking("text", TEXT, "", text)))
+
+
+def _is_instruction(sentence: Any) -> bool:
+    """`Preheat the oven to 180 °C.`: a verb that begins its sentence in its plain form."""
+    root = sentence.root
+    return bool(
+        root.tag_ == "VB" and root.i == sentence.start and any(c.dep_ in ("dobj", "prep") for c in root.children)
+    )
 
 
 def _said(source: _Source, reader: Reader, memory: Memory, subject: Any | None) -> str:
