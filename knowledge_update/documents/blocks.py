@@ -12,7 +12,7 @@ from knowledge_update.display import ESCAPES
 _HAN = re.compile(r"[\u3000-\u9fff\uff00-\uffef]")
 # `Warranty: 5 years`: a name of few words and its value, which is no sentence; in Chinese no space parts them.
 _VALUE = re.compile(r"([^\W_](?:[^:：.!?。！？;；]|\.(?!\s+[A-Z]|$)){0,50}?)\s*(?:[:：]\s+|：)(\S.{0,160})")
-_MAX_NAME_WORDS = 8
+_MAX_NAME_WORDS, _MAX_NAME_CHARACTERS = 8, 10
 # Words of sentences: "I've spoken to Greg: they can do it" names nothing.
 _SAYING = frozenset("are can has have he i is it let she that there they was we were will you".split())
 # What a table calls the second of two columns whose first names it.
@@ -124,7 +124,11 @@ def value_of(text: str) -> tuple[str, str] | None:
     found = _VALUE.fullmatch(text)
     words = found[1].split() if found else []
     said = not _SAYING.isdisjoint(re.split(r"['’]", word)[0].lower() for word in words)
-    return (found[1], found[2]) if found and len(words) <= _MAX_NAME_WORDS and not said else None
+    if found is None or said or len(words) > _MAX_NAME_WORDS:
+        return None
+    torn = any(text.count(left) != text.count(right) for text in found.groups() for left, right in ("()", "（）", "“”"))
+    long = _HAN.search(found[1]) and len(found[1]) > _MAX_NAME_CHARACTERS
+    return None if torn or long else (found[1], found[2])
 
 
 def paragraph(text: str) -> list[Block]:

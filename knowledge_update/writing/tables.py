@@ -34,6 +34,7 @@ _REMARKS = frozenset(
     " 例如 备注 提示 注 注意 答 说明 问".split()
 )
 _MAX_VALUE_WORDS = 16
+_CHINESE_SAYING = re.compile("[：「」“”；]|.[。！？].")
 # The head of a column that only counts the rows: the next one names them.
 _COUNTED = re.compile(r"#|no\.?|nr\.?|序号", re.I)
 # Titles of what is written about something else, which their values are of.
@@ -90,12 +91,15 @@ class Values:
     def statement(self, unused: Unused, passage: Passage) -> Statement | Unused:
         """What a line says that no sentence was found in: a fact, where it is a name and its value."""
         quote = unused.quote
-        places = (at + block.text.index(quote) for block, at in passage.blocks if quote in block.text)
-        at, pair = next(places, None), value_of(quote)
+        blocks = [(block.text, at) for block, at in passage.blocks if quote in block.text]
+        at, pair = next((at + text.index(quote) for text, at in blocks), None), value_of(quote)
+        if self._ask is _chinese and (quote not in dict(blocks) or not pair or _CHINESE_SAYING.search(pair[1])):
+            # In Chinese prose a colon is what a full stop or a verb is elsewhere.
+            return unused
         if at is None or pair is None or not self.title or pair[0].lower() in _REMARKS:
             return unused
         name, value = pair[0], pair[1].rstrip(".。;；,· |")
-        if len(value.split()) > _MAX_VALUE_WORDS or value.endswith(("?", "？")):
+        if len(value.split()) > _MAX_VALUE_WORDS or value.endswith(("?", "？")) or self.title in name:
             return unused
         if self._names[name.lower()] > 1:
             return Unused(quote, f"{name} is given more than once")

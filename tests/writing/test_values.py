@@ -150,3 +150,17 @@ def test_an_instruction_is_asked_by_its_gaps() -> None:
     assert [item.text for item in told] == ["Plum cake: Preheat the oven to 180 °C."]
     gaps = {asking.answer for asking in told[0].askings if asking.form == "cloze"}
     assert any("180" in gap for gap in gaps)
+
+
+def test_a_colon_in_chinese_prose_names_no_value() -> None:
+    found = written("亚硫酸盐", Block("paragraph", "这种过敏很少见。包括：亚硫酸盐过敏是存在的。"), language="zh")
+    assert not any("包括是" in item.text for item in found if isinstance(item, Statement))
+    quoted = written("李日华", Block("paragraph", "称：“天下那得如此好秀才。”"), language="zh")
+    assert not any(isinstance(item, Statement) for item in quoted)
+
+
+def test_a_question_in_prose_is_a_figure_of_speech() -> None:
+    told = statements(
+        "Kell Bridge", Block("paragraph", "Why was it built so high? Nobody knows. It is 40 metres high.")
+    )
+    assert not any("so high?" in text for text in told)
