@@ -35,6 +35,11 @@ _REMARKS = frozenset(
 )
 _MAX_VALUE_WORDS = 16
 _CHINESE_SAYING = re.compile("[：「」“”；]|.[。！？].")
+# Heads of columns that number the rows, and of those that name them: people ask for these.
+_NUMBER = re.compile(r"(?:\b(?:id|no\.?|nr\.?|number|code|key|sku)|编号|代码|工号|学号)$", re.I)
+_PERSONS = frozenset(("name", "full name", "employee name", "姓名"))
+_NAMES = _PERSONS | frozenset("article description employee item model product title 产品 名称 商品".split())
+_SURNAME_FIRST = re.compile(r"([^\W\d_][\w'’-]+), ([A-Z][\w'’ .-]*)")
 # The head of a column that only counts the rows: the next one names them.
 _COUNTED = re.compile(r"#|no\.?|nr\.?|序号", re.I)
 # Titles of what is written about something else, which their values are of.
@@ -59,7 +64,7 @@ _PARTICIPLE = re.compile(r"[A-Z]?[a-z]+(?:ed|ilt|own)$")
 def write(document: Document, passages: Sequence[Passage]) -> Iterator[tuple[Passage, Statement | Unused]]:
     """Yields a statement for every cell beside the first of a row; rows without column names are left out."""
     ask = _chinese if document.language == "zh" else _english
-    rows = [_uncounted(block) for block in document.blocks if block.kind == "row"]
+    rows = [_by_name(block) for block in document.blocks if block.kind == "row"]
     cells = {(*named, block.cells[0]) for block in rows for named in _named(block)}
     names = Counter((kind, column, cell) for kind, column, cell, _ in cells)
     values = Counter((kind, column, name) for kind, column, _, name in cells)
@@ -70,7 +75,7 @@ def write(document: Document, passages: Sequence[Passage]) -> Iterator[tuple[Pas
             if len(block.cells) < 2 or not block.header or not block.cells[0]:
                 yield passage, Unused(block.text, "a table row without column names")
                 continue
-            for found in _cells(document.title, _uncounted(block), offset, ask, names, values):
+            for found in _cells(document.title, _by_name(block), offset, ask, names, values):
                 yield passage, found
 
 
@@ -108,10 +113,18 @@ class Values:
         return Statement(text, quote, at, tuple(askings))
 
 
-def _uncounted(block: Block) -> Block:
-    """A row without a first cell that only counts it."""
-    counted = len(block.cells) > 2 and block.cells[1] and block.header and _COUNTED.fullmatch(block.header[0])
-    return replace(block, cells=block.cells[1:], header=block.header[1:]) if counted else block
+def _by_name(block: Block) -> Block:
+    """A row with what names it first, where it begins with a count or a number of its own."""
+    header, cells = block.header, block.cells
+    if len(cells) < 3 or len(header) < len(cells) or not cells[1]:
+        return block
+    if _COUNTED.fullmatch(header[0]):
+        return replace(block, cells=cells[1:], header=header[1:])
+    at = next((at for at, cell in enumerate(cells) if cell and header[at].lower() in _NAMES), 0)
+    if not at or not _NUMBER.search(header[0]):
+        return block
+    order = [at, *(place for place in range(len(cells)) if place != at)]
+    return replace(block, cells=tuple(cells[at] for at in order), header=tuple(header[at] for at in order))
 
 
 def _named(block: Block) -> Iterator[tuple[str, str, str]]:
@@ -125,6 +138,8 @@ def _cells(
     title: str, block: Block, offset: int, ask: _Ask, names: _Count, values: _Count
 ) -> Iterator[Statement | Unused]:
     name = block.cells[0]
+    if block.header[0].lower() in _PERSONS and (turned := _SURNAME_FIRST.fullmatch(name)):
+        name = f"{turned[2]} {turned[1]}"
     for kind, column, cell in _named(block):
         if kind.lower() in _PROPERTIES and len(block.cells) > 2:
             # Of "parameter | X | Y" the columns have what the rows name.
@@ -132,7 +147,7 @@ def _cells(
             yield Statement(text, block.text, offset, tuple(askings))
             continue
         # Asked for it, nobody could tell which row is meant.
-        if values[kind, column, name] > 1:
+        if values[kind, column, block.cells[0]] > 1:
             yield Unused(block.text, f"{name} has more than one {column}")
             continue
         text, askings, back = ask(title, kind, name, column, cell)
@@ -142,7 +157,8 @@ def _cells(
 
 
 def _english(title: str, kind: str, name: str, column: str, cell: str) -> tuple[str, list[Asking], list[Asking]]:
-    named = f"the {kind.lower()} {name}" if kind and kind.lower() not in name.lower() else name
+    someone = kind.lower() in _PERSONS
+    named = f"the {kind.lower()} {name}" if kind and not someone and kind.lower() not in name.lower() else name
     column_ = column if column.isupper() else column[:1].lower() + column[1:]
     if _PARTICIPLE.match(column) and _YEAR.fullmatch(cell):
         text = f"{_upper(named)} was {column_} in {cell}."
@@ -176,6 +192,8 @@ def _english(title: str, kind: str, name: str, column: str, cell: str) -> tuple[
     if name[:1].isupper() and re.search(r"[A-Z\d]", cell):
         askings.append(Asking("about", ABOUT, f"Tell me about {named}.", text, "about"))
     which = f"which {kind.lower()}{so}"
+    if someone:
+        which = f"whose{so[2:]}" if so.startswith("'s") else f"who{so}"
     back = [
         Asking("which", DIRECT, f"{title}: {which}?", name, "name"),
         Asking("which", TITLED, f'In the article "{title}": {_upper(which)}?', name, "name"),

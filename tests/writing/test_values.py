@@ -164,3 +164,29 @@ def test_a_question_in_prose_is_a_figure_of_speech() -> None:
         "Kell Bridge", Block("paragraph", "Why was it built so high? Nobody knows. It is 40 metres high.")
     )
     assert not any("so high?" in text for text in told)
+
+
+def table(header: tuple[str, ...], *lines: tuple[str, ...]) -> list[Block]:
+    texts = ["; ".join(f"{name}: {cell}" for name, cell in zip(header, cells, strict=True)) for cells in lines]
+    return [Block("row", text, cells=cells, header=header) for text, cells in zip(texts, lines, strict=True)]
+
+
+def test_a_row_that_begins_with_its_number_is_called_by_its_name() -> None:
+    rows = table(
+        ("Employee ID", "Name", "Job title"), ("E-4", "Hesk, Runa", "Treasurer"), ("E-5", "Orm, Tavi", "Clerk")
+    )
+    told = statements("Staff", *rows)
+    assert told["The job title of Runa Hesk is Treasurer."] == {
+        "What is the job title of Runa Hesk?": "Treasurer", "Staff: whose job title is Treasurer?": "Runa Hesk",
+    }  # fmt: skip
+    assert "The employee ID of Tavi Orm is E-5." in told
+    told = statements("Prices", *table(("SKU", "Product", "Price"), ("GT-1", "Green tea", "24 crowns")))
+    assert list(told) == [
+        "The SKU of the product Green tea is GT-1.",
+        "The price of the product Green tea is 24 crowns.",
+    ]
+
+
+def test_a_row_that_begins_with_its_number_and_has_no_name_keeps_it() -> None:
+    told = statements("Orders", *table(("Order no.", "Date", "Sum"), ("17", "3 May", "24 crowns")))
+    assert "The sum of the order no. 17 is 24 crowns." in told
