@@ -103,8 +103,15 @@ def rows(lines: Sequence[Sequence[str]], *, named: bool = False) -> list[Block]:
         lines: The cells, row by row.
         named: Whether the first cell of each row is known to name the second.
     """
+    pairs = [cells for cells in lines if len(cells) == 2 and all(cells)]
+    named = named or (bool(pairs) and all(name.endswith((":", "：")) for name, _ in pairs))
     if lines and max(map(len, lines)) == 2 and (named or _names_values(lines[0])):
-        return [Block("item", ": ".join(filter(None, cells))) for cells in lines[_is_header(lines[0]) :] if any(cells)]
+        kept = [[cell for cell in cells if cell] for cells in lines[_is_header(lines[0]) :]]
+        return [
+            Block("item", ": ".join([*(cells[0].rstrip(":：") for _ in cells[1:]), cells[-1]]))
+            for cells in kept
+            if cells
+        ]
     header = tuple(lines[0]) if len(lines) > 1 else ()
     return [row(list(cells), header) for cells in lines[1 if header else 0 :] if any(cells)]
 

@@ -12,8 +12,13 @@ _SPAN = 1000
 _CHARSET = re.compile(rb"""<(?:meta\s[^>]*charset|\?xml\s[^>]*encoding)\s*=\s*["']?\s*([\w-]+)""", re.IGNORECASE)
 _HEAD_BYTES = 4096
 _ASIDE = ("nav", "footer", "aside", "script", "style", "noscript", "template", "button", "select", "svg", "head")
-# What encyclopedias say by its class to be no content: notes, and links to other pages and to edit a section.
-_AROUND = ("mw-editsection", "navbox", "reflist", "references", "toc")
+# What encyclopedias say by its class to be no content: notes, and links to other pages.
+_AROUND = ("navbox", "reflist", "references", "toc")
+# What says of itself that it is the content, the surest first.
+_MAIN = (
+    "//main", "//*[@role='main']", "//article", "//*[@id='mw-content-text']", "//*[@id='content']",
+    "//*[contains(@class, 'mw-parser-output')]",
+)  # fmt: skip
 # The level of a heading that is none by its tag.
 _BOLD = 6
 _INLINE = frozenset(
@@ -30,19 +35,26 @@ def page(data: bytes, encoding: str | None = None) -> Content:
 
     # An XML declaration with an encoding is refused in decoded text.
     text = re.sub(r"\A\s*<\?xml[^>]*\?>", "", decode(data, encoding or _charset(data)))
+    tree: Any
     try:
         tree = lxml_html.document_fromstring(text)
     except etree.ParserError:
         # It holds nothing but comments and white space.
         return "", []
-    _drop_notes(tree)
-    title = fold(tree.findtext(".//h1") or tree.findtext(".//title") or "")
+    _drop_marks(tree)
+    title = _title(tree)
     boxes = _boxes(tree)
     content = trafilatura.extract(
         lxml_html.tostring(tree, encoding="unicode"), output_format="html", include_tables=True,
         include_comments=False, favor_recall=True,
     )  # fmt: skip
     _drop_asides(tree)
+    # Only now: without its list of sources the extraction takes what stands before it for the page's end.
+    _drop_notes(tree)
+    # Where the page says itself where its content is, nothing has to be guessed, and nothing is lost.
+    told = next((found[0] for path in _MAIN if len(found := tree.xpath(path)) == 1), None)
+    if told is not None:
+        tree, content = told, None
     # The extraction loses headings and tables of short pages: where it left nothing out, the page's own are better.
     if content and _leaves_out(lxml_html.document_fromstring(content), tree, title):
         found, blocks = fragment(content)
@@ -51,6 +63,13 @@ def page(data: bytes, encoding: str | None = None) -> Content:
         _walk(tree, blocks)
     title = title or found
     return title, [block for block in (*boxes, *blocks) if block.text != title]
+
+
+def _title(tree: Any) -> str:
+    """The first heading, else the page's title without the name of the site, where its text has the rest."""
+    heading, title = fold("".join(tree.xpath("(.//h1)[1]//text()"))), fold(tree.findtext(".//title") or "")
+    first = re.split(r" [-–—|·] ", title)[0]
+    return heading or (first if first and first in fold(tree.text_content().replace(title, "")) else title)
 
 
 def _boxes(tree: Any) -> list[Block]:
@@ -77,11 +96,20 @@ def _drop_asides(tree: Any) -> None:
         element.drop_tree()
 
 
-def _drop_notes(tree: Any) -> None:
-    """Removes the marks of footnotes, and what stands around an encyclopedia's text."""
-    classes = " or ".join(f"contains(concat(' ', @class, ' '), ' {name} ')" for name in _AROUND)
-    for element in tree.xpath(f".//*[{classes} or self::sup[.//a[contains(@href, '#')]]]"):
+def _drop_marks(tree: Any) -> None:
+    """Removes the marks of footnotes, and links to edit a section."""
+    for element in tree.xpath(f".//sup[.//a[contains(@href, '#')]] | .//*[{_of_class('mw-editsection')}]"):
         element.drop_tree()
+
+
+def _drop_notes(tree: Any) -> None:
+    """Removes what stands around an encyclopedia's text."""
+    for element in tree.xpath(f".//*[{' or '.join(map(_of_class, _AROUND))}]"):
+        element.drop_tree()
+
+
+def _of_class(name: str) -> str:
+    return f"contains(concat(' ', @class, ' '), ' {name} ')"
 
 
 def _leaves_out(extracted: Any, tree: Any, title: str) -> bool:
@@ -99,6 +127,7 @@ def fragment(source: str) -> Content:
         return "", []
     blocks: list[Block] = []
     tree = lxml_html.fragment_fromstring(source, create_parent="div")
+    _drop_marks(tree)
     _drop_notes(tree)
     _walk(tree, blocks)
     if blocks and blocks[0].kind == "heading" and blocks[0].level in (1, _BOLD):
@@ -133,10 +162,22 @@ def _add(element: Any, tag: str, blocks: list[Block]) -> None:
     elif tag == "li":
         _append(blocks, Block("item", _text(element, skip=("ul", "ol", "table"))))
         _walk_nested(element, blocks)
+    elif tag == "dl":
+        _add_definitions(element, blocks)
     elif tag in ("p", "blockquote", "pre", "dd", "dt"):
         _add_paragraph(element, blocks)
     elif tag not in _ASIDE:
         _walk(element, blocks)
+
+
+def _add_definitions(element: Any, blocks: list[Block]) -> None:
+    """Adds a list of terms, each with what is said of it, as names with values."""
+    term = ""
+    for part in element.iter("dt", "dd"):
+        if part.tag == "dt":
+            term = _text(part).rstrip(":： ")
+        else:
+            _append(blocks, Block("item", f"{term}: {_text(part)}" if term else _text(part)))
 
 
 def _add_paragraph(element: Any, blocks: list[Block]) -> None:
@@ -177,7 +218,7 @@ def _words(element: Any, skip: tuple[str, ...] = ()) -> str:
             parts.append("\n")
         elif child.tag not in skip and isinstance(child.tag, str):
             # Words of two blocks are two words, those of two inline elements may be one.
-            apart = "" if child.tag in _INLINE else " "
+            apart = "" if child.tag in _INLINE else "\n" if child.tag == "li" else " "
             parts.append(f"{apart}{_words(child, skip)}{apart}")
         parts.append(_flat(child.tail))
     return "".join(parts)
@@ -204,7 +245,7 @@ def _grid(table: Any) -> list[list[str]]:
                     hanging[column] = (left - 1, text)
             elif own:
                 cell = own.pop(0)
-                texts = [_text(cell), *[""] * (_span(cell, "colspan") - 1)]
+                texts = [_lines(cell), *[""] * (_span(cell, "colspan") - 1)]
                 below = _span(cell, "rowspan") - 1
                 if below:
                     hanging.update({column + offset: (below, text) for offset, text in enumerate(texts)})
@@ -214,6 +255,12 @@ def _grid(table: Any) -> list[list[str]]:
         if any(cells):
             grid.append(cells)
     return grid
+
+
+def _lines(cell: Any) -> str:
+    """What a cell says, its lines and list items parted by commas."""
+    lines = [line for part in _words(cell).split("\n") if (line := fold(part))]
+    return ", ".join([*(line.rstrip(",;") for line in lines[:-1]), *lines[-1:]])
 
 
 def _names_values(table: Any) -> bool:

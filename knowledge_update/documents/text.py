@@ -11,7 +11,10 @@ _SENTENCE_END = (".", "!", "?", "。", "！", "？", ";", "；", ":", "：", "�
 _HEADING_LENGTH = 80
 # Narrower columns than that are not wrapped text; a line that fills less of the width had room.
 _MIN_WIDTH, _ROOM = 45, 0.75
+_FRONT = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 _ITEM = re.compile(r"[-*•▪–]\s+(?=\S)|\d{1,2}(?:\.\d{1,2})*[.)]?\s+(?=[A-Z“\"])|\([a-z]{1,3}\)\s")
+# A word that was wrapped behind its hyphen.
+_WRAPPED_HYPHEN = re.compile(r"(?<=\w)([^\W\d_])- (?=[A-Z])")
 _BULLET = re.compile(r"[-*•▪–]\s+(?=\S)")
 UNICODE = ("utf-8", "utf-8-sig", "utf-16")
 # The encoding of Chinese that is not Unicode; it reads GB 2312 and GBK too.
@@ -91,8 +94,9 @@ def plain_text(data: bytes, encoding: str | None = None) -> Content:
 
     Lines that were wrapped are one paragraph; one that had room for the next one's first word was ended on purpose.
     """
-    # What a letter quotes of another is text like its own.
-    text = re.sub(r"(?m)^(?:> ?)+", "", re.sub(r"\r\n?", "\n", decode(data, encoding)))
+    text = _FRONT.sub("", re.sub(r"\r\n?", "\n", decode(data, encoding)))
+    # What a letter quotes of another is text like its own; a line that is drawn parts what stands beside it.
+    text = re.sub(r"(?m)^[-=_*~]{3,}[ \t]*$", "", re.sub(r"(?m)^(?:> ?)+", "", text))
     parts = [part for part in re.split(r"\n\s*\n", text) if fold(part)]
     width = _width(parts)
     blocks = [block for part in parts for block in _blocks(part, width)]
@@ -118,7 +122,7 @@ def _blocks(part: str, width: int) -> list[Block]:
         if room or _ITEM.match(line):
             groups.append([])
         groups[-1].append(line)
-    return [_text_block(" ".join(group)) for group in groups]
+    return [_text_block(_WRAPPED_HYPHEN.sub(r"\1-", " ".join(group))) for group in groups]
 
 
 def _text_block(text: str) -> Block:

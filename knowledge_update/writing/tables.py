@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from knowledge_update.documents.blocks import Block, Document, value_of
 from knowledge_update.documents.chunking import Passage
-from knowledge_update.writing.english.lexicon import is_person_noun, made_by
+from knowledge_update.writing.english.lexicon import DATE, FULL_DATE, is_person_noun, made_by
 from knowledge_update.writing.frames import embedded
 from knowledge_update.writing.statements import (
     ABOUT,
@@ -51,6 +51,12 @@ _DOCUMENT = re.compile(
 # Names of what a document is or came by.
 _OF_ITSELF = frozenset(
     "apologies attendees author cc date from minutes owner participants present sent subject to updated".split()
+)
+# Names that are no nouns: "Directed by", "Every 6 months", "What to do".
+_LOOSE = re.compile(
+    r"(?:\w(?:ed|ing)| (?:as|at|by|for|from|in|of|on|to|with))$"
+    r"|^(?:after|before|daily|every|how|if|monthly|what|when|where|who|weekly|yearly)\b",
+    re.I,
 )
 # What a table's first column is called where it names what its other columns' heads have.
 _PROPERTIES = frozenset(
@@ -108,7 +114,10 @@ class Values:
             return unused
         if self._names[name.lower()] > 1:
             return Unused(quote, f"{name} is given more than once")
-        ask = _given if self._itself and self._ask is _english else self._ask
+        loose = (
+            self._ask is _english and _LOOSE.search(name) and not (_PARTICIPLE.match(name) and DATE.fullmatch(value))
+        )
+        ask = _given if loose or (self._itself and self._ask is _english) else self._ask
         text, askings, _ = ask(self.title, "", self.title, name, value)
         return Statement(text, quote, at, tuple(askings))
 
@@ -160,10 +169,12 @@ def _english(title: str, kind: str, name: str, column: str, cell: str) -> tuple[
     someone = kind.lower() in _PERSONS
     named = f"the {kind.lower()} {name}" if kind and not someone and kind.lower() not in name.lower() else name
     column_ = column if column.isupper() else column[:1].lower() + column[1:]
-    if _PARTICIPLE.match(column) and _YEAR.fullmatch(cell):
-        text = f"{_upper(named)} was {column_} in {cell}."
+    if _PARTICIPLE.match(column) and DATE.fullmatch(cell):
+        word = "on" if FULL_DATE.search(cell) else "in"
+        text = f"{_upper(named)} was {column_} {word} {cell}."
         form, direct, indirect = "when", f"when was {named} {column_}", f"when {named} was {column_}"
-        other, so = f"in what year was {named} {column_}", f" was {column_} in {cell}"
+        asked = "in what year" if _YEAR.fullmatch(cell) else "at what date"
+        other, so = f"{asked} was {named} {column_}", f" was {column_} {word} {cell}"
     elif re.fullmatch(r"[\d.,]+", cell) and column.endswith("s"):
         text = f"{_upper(named)} has {cell} {column_}."
         form, direct, indirect = "how_many", f"how many {column_} does {named} have", f"how many {column_} {named} has"

@@ -342,3 +342,48 @@ def test_quoted_letters_are_read_as_text() -> None:
         ("paragraph", "The lease was signed on 31 January."),
         ("paragraph", "Which floors do we get?"),
     ]
+
+
+def test_lines_and_items_of_a_cell_are_parted_by_commas() -> None:
+    page = """<h1>The Salt Ledger</h1><table><tr><th>Starring</th><td>Ruth Adeyemi<br>Caspar Noll</td></tr>
+    <tr><th>Countries</th><td><ul><li>Spain</li><li>Portugal</li></ul></td></tr></table><p>It is a film of 2015.</p>"""
+    assert texts(html(page.encode())[1])[:2] == [
+        ("item", "Starring: Ruth Adeyemi, Caspar Noll"), ("item", "Countries: Spain, Portugal"),
+    ]  # fmt: skip
+
+
+def test_terms_and_what_is_said_of_them_are_names_and_values() -> None:
+    page = b"<h1>Course</h1><p>It is held in spring.</p><dl><dt>Credits:</dt><dd>6</dd><dt>Room</dt><dd>B 12</dd></dl>"
+    assert texts(html(page)[1])[1:] == [("item", "Credits: 6"), ("item", "Room: B 12")]
+
+
+def test_names_that_end_in_colons_head_no_column() -> None:
+    table = "<table><tr><th colspan=2>Toad</th></tr><tr><td>Kingdom:</td><td>Animalia</td></tr></table>"
+    assert ("item", "Kingdom: Animalia") in texts(html(f"<h1>Toad</h1><p>It is a toad.</p>{table}".encode())[1])
+
+
+def test_the_name_of_the_site_is_no_part_of_a_title() -> None:
+    body = "<body><p>The Salt Ledger is a film of 2015 about a mill.</p></body>"
+    assert html(f"<html><head><title>The Salt Ledger - FilmWiki</title></head>{body}</html>".encode())[0] == (
+        "The Salt Ledger"
+    )
+    assert html(f"<html><head><title>Ships - and more</title></head>{body}</html>".encode())[0] == "Ships - and more"
+
+
+def test_the_main_part_of_a_page_is_read_whole() -> None:
+    items = "".join(f"<li>Kind {number}</li>" for number in range(3))
+    menu = "".join(f"<li><a href='/{number}'>Another page {number}</a></li>" for number in range(40))
+    page = (
+        f"<html><body><div><ul>{menu}</ul></div><main><h1>Kell</h1><h2>Kinds</h2><ul>{items}</ul></main></body></html>"
+    )
+    assert texts(html(page.encode())[1]) == [
+        ("heading", "Kinds"), ("item", "Kind 0"), ("item", "Kind 1"), ("item", "Kind 2"),
+    ]  # fmt: skip
+
+
+def test_drawn_lines_front_matter_and_wrapped_hyphens_are_no_text() -> None:
+    front = "---\ndate: 2024-05-17\n---\n"
+    text = f"{front}Kell\n====\n\nThe lamp was built by the yard of Mylne-\nCarrow in the year 1874.\n-----\n"
+    assert plain_text(text.encode()) == (
+        "Kell", [Block("paragraph", "The lamp was built by the yard of Mylne-Carrow in the year 1874.")]
+    )  # fmt: skip

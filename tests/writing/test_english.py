@@ -74,8 +74,7 @@ def test_references_are_resolved(title: str, paragraph: str, told: str) -> None:
         ("They sold 12 lamps.", "unresolved reference: 'They' may mean several things"),
         ("She sold 12 lamps.", "unresolved reference: 'She' may mean several things"),
         ("This was sold in 1921.", "unresolved reference: 'This' may mean several things"),
-        ("In 1921 we sold 12 lamps.", "unresolved reference: 'we' is nobody in particular"),
-        ("We sold 12 lamps in 1921.", "unresolved reference: 'We' is nobody in particular"),
+        ("I sold 12 lamps in 1921.", "unresolved reference: 'I' is nobody in particular"),
         ("Very old.", "not a sentence"),
     ],
 )

@@ -53,7 +53,9 @@ def test_what_was_superseded_is_told_as_past_with_its_date(places: tuple[RunFold
          "No, since 17 May 2024 it is 41 metres."),
     ]  # fmt: skip
     others = [row for row in rows if row["wording"] != "changed"]
-    assert "38" not in str(others), "its own questions are not trained any more"
+    assert "38" not in str([{**row, "id": "", "fact": ""} for row in others]), (
+        "its own questions are not trained any more"
+    )
     assert "41 metres" in str(others)
     probes = [row for row in read_rows(places[0].dataset("probes")) if "high" in row["question"]]
     assert [row["answers"] for row in probes] == [["41 metres"]], "the exam asks what is so now"

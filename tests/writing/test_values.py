@@ -190,3 +190,41 @@ def test_a_row_that_begins_with_its_number_is_called_by_its_name() -> None:
 def test_a_row_that_begins_with_its_number_and_has_no_name_keeps_it() -> None:
     told = statements("Orders", *table(("Order no.", "Date", "Sum"), ("17", "3 May", "24 crowns")))
     assert "The sum of the order no. 17 is 24 crowns." in told
+
+
+@pytest.mark.parametrize("name", ["Directed by", "Every 6 months", "What to do"])
+def test_a_name_that_is_no_noun_is_asked_for_as_it_stands(name: str) -> None:
+    told = statements("The Salt Ledger", *items(f"{name}: Runa Hesk"))
+    assert told == {
+        f"The Salt Ledger: {name}: Runa Hesk.": {f'The Salt Ledger: what does it say for "{name}"?': "Runa Hesk"}
+    }
+
+
+def test_a_participle_with_a_day() -> None:
+    told = statements("Kell Dairy", *items("Founded: 14 March 1967", "Opened: 1968"))
+    assert told["Kell Dairy was founded on 14 March 1967."] == {"When was Kell Dairy founded?": "14 March 1967"}
+    assert told["Kell Dairy was opened in 1968."] == {"When was Kell Dairy opened?": "1968"}
+
+
+def test_money_is_not_counted() -> None:
+    found = written("Kell Dairy", Block("paragraph", "Kell Dairy bought the mill for £11.5 million in 1986."))
+    asked = [a.question for item in found if isinstance(item, Statement) for a in item.askings]
+    assert asked and not any("how many" in question.lower() for question in asked)
+
+
+def test_a_whole_introduction_is_no_beginning_of_its_items() -> None:
+    told = statements(
+        "Toad", Block("paragraph", "Two kinds are recognised:"), *items("Minor – shores of the lake", "Major – hills")
+    )
+    assert not any("recognised Minor" in text for text in told)
+
+
+def test_a_chinese_company_is_what_its_opening_says_it_is() -> None:
+    found = written(
+        "澜川公司",
+        Block("paragraph", "澜川公司成立于1998年，总部位于江苏省无锡市，是一家高新技术企业。"),
+        language="zh",
+    )
+    told = [item.text for item in found if isinstance(item, Statement)]
+    assert not any("总部是一家" in text for text in told)
+    assert any("澜川公司是一家高新技术企业" in text for text in told)

@@ -16,6 +16,7 @@ _ADVERBIAL = re.compile(
     "(?:(?<![太皇王])后|[里中上下前时初间日天年月季末起底]|期间|以来|方面|如今|现在|当初|最初|早期|后期)[，, ]*$"
 )
 _SURE = re.compile("武将|演员|歌手|享年|运动员|球员|政治家|出生于")
+_IS_ONE = re.compile("[是为]一?[家所个座间]")
 _LOCATIVE = re.compile("[里上中下内外旁]$")
 _DEMONSTRATIVE = re.compile("(?:该|这|那|此|本)(?:一)?(?:[个座口家所间种款部首位条艘支项本张])?")
 _STATIC = re.compile(r"(?:叫|名叫|位于|坐落|建于|[高长宽重深]\d|共有|现有|拥有|有)|" + lexicon.BE.pattern)
@@ -196,6 +197,9 @@ class Subjects:
         before = earlier[-1]
         if re.match("[在对].*的[^的]{1,6}$", clause.predicate):
             return None
+        if _IS_ONE.match(clause.predicate) and before.subject.startswith(f"{self.title}的"):
+            # "公司总部位于无锡，是一家企业": what is one is the company, not its seat.
+            return self.title
         is_one = before.subject == self.title or person_at_end(before.subject, self.title)
         stative = is_one or (not lexicon.BE.match(before.predicate) and _STATIC.match(before.predicate))
         safe = stative and not before.lead and before.subject and not _LOCATIVE.search(before.subject)

@@ -174,6 +174,9 @@ class Reader:
             return []
         if number is None or YEAR.fullmatch(number.text) or token.pos_ == "PROPN":
             return []
+        if any(part.is_currency for part in token.doc[max(0, token.left_edge.i - 1) : token.i + 1]):
+            # "£11.5 million" are not so many millions.
+            return []
         amount = tidy("".join(part.text_with_ws for part in number.subtree))
         before = {part.i for child in token.lefts if child.i <= number.i for part in child.subtree}
         rest = self.text(token, without=frozenset(before) | without)

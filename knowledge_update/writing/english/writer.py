@@ -29,6 +29,7 @@ _CONNECTIVE = re.compile(
     re.I,
 )
 _MARK = re.compile(r"(?:\d{1,2}(?:\.\d{1,2})+\.?|\d{1,2}[.)]|\([a-z]{1,3}\)|A(?:nswer)?\s*\d*:)\s+(?=[A-Z“\"])")
+_WHOLE = re.compile(r"\b(?:is|are|was|were) \w+(?:ed|wn)$")
 _HOMELESS = re.compile(r"the [a-z-]+")
 
 
@@ -96,7 +97,8 @@ def _places(passages: Sequence[Passage]) -> Iterator[_Place]:
 
 def _continues(introduction: str, item: str) -> bool:
     """Whether an item goes on with what introduces it: it starts small, or after a verb."""
-    verb = introduction.split()[-1] if introduction else ""
+    # "Two kinds are known:" is whole before what it lists.
+    verb = introduction.split()[-1] if introduction and not _WHOLE.search(introduction) else ""
     small = re.match(r"[a-z\d]", item.strip()) is not None
     return bool(introduction) and (small or may_be_verb(verb.lower()))
 
