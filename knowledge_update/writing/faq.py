@@ -13,7 +13,7 @@ _MARKED = re.compile(r"\s*(?:A|Answer|答|回答)\s*\d*\s*[.:：]\s*")
 _ANSWER = re.compile(rf"(?:{_MARKED.pattern})?\s*")
 # One that is longer than its first sentence, or whose first sentence is, the rules read as they read all prose.
 _SENTENCE = re.compile(r"[^。！？]+?(?:[.!](?=\s+[A-Z“\"(]|\s*$)|[。！？]|$)")
-_MAX_WORDS, _MAX_CHINESE = 10, 24
+_MAX_WORDS, _MAX_CHINESE = 10, 30
 _BARE = frozenset("yes no 是 否 不是 可以 不可以 能 不能".split())
 
 
@@ -35,7 +35,7 @@ def _pairs(blocks: Sequence[Piece]) -> Iterator[tuple[str, str, int]]:
             if block.kind != "item" and not _MARKED.match(block.text, found.end()):
                 continue
             yield from _answered(found[1], block.text, at, found.end())
-        elif found and following and following[0].kind in ("paragraph", "item"):
+        elif found and following and following[0].kind == "paragraph":
             yield from _answered(found[1], following[0].text, following[1], 0)
 
 

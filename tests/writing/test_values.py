@@ -228,3 +228,18 @@ def test_a_chinese_company_is_what_its_opening_says_it_is() -> None:
     told = [item.text for item in found if isinstance(item, Statement)]
     assert not any("总部是一家" in text for text in told)
     assert any("澜川公司是一家高新技术企业" in text for text in told)
+
+
+def test_a_list_is_not_answered_by_its_first_item() -> None:
+    blocks = (Block("heading", "How do I connect it?", level=3), *items("Download the app.", "Press the key."))
+    assert not any("connect it?" in text for text in statements(FAQ, *blocks))
+
+
+def test_the_letter_before_a_chinese_answer_is_none_of_its_words() -> None:
+    blocks = (
+        Block("paragraph", "Q1：它的容量是多大？"),
+        Block("paragraph", "A：小禾炸锅的容量为5.5升，它的重量为4公斤。"),
+    )
+    found = [item for item in written("小禾炸锅", *blocks, language="zh") if isinstance(item, Statement)]
+    assert any("容量为5.5升" in item.text for item in found)
+    assert not any("A：" in item.text for item in found)

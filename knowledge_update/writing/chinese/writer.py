@@ -1,5 +1,6 @@
 """From the passages of a Chinese document to statements that stand alone, with the questions about them."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 from knowledge_update.documents.blocks import Document
@@ -10,6 +11,8 @@ from knowledge_update.writing.chinese.subjects import Reading, Subjects
 from knowledge_update.writing.statements import Statement, Unused
 
 _MARKUP = ("-{", "}-", "http", "::", "|", '"参见')
+# The number of an item, the letter before an answer.
+_MARK = re.compile(r"(?:\d{1,2}[.、)）]|[(（]\d{1,2}[)）]|(?:A|答|回答)\d*[:：])\s*(?=[^\d\s])")
 _MAX_TEXT = 160
 
 
@@ -28,8 +31,10 @@ def write(document: Document, passages: Sequence[Passage]) -> Iterator[tuple[Pas
         for block, offset in passage.blocks:
             if block.kind in ("heading", "row"):
                 continue
-            for sentence, start in sentences(block.text):
-                for found in _sentence(sentence, offset + start, subjects, passage.row.text):
+            marked = _MARK.match(block.text)
+            skipped = marked.end() if marked else 0
+            for sentence, start in sentences(block.text[skipped:]):
+                for found in _sentence(sentence, offset + skipped + start, subjects, passage.row.text):
                     yield passage, found
 
 
