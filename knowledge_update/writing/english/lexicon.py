@@ -87,9 +87,10 @@ DATE = re.compile(
 FULL_DATE = re.compile(rf"\d{{1,2}}(?:st|nd|rd|th)? (?:{_MONTH})|(?:{_MONTH}) \d{{1,2}}(?!\d)")
 _PLACE = r"(?:(?:,? in |, )([A-Z][\w' -]{0,40}(?:, [A-Z][\w' -]{0,40})?))?"
 _FORMERLY = r"(?:(?:born|née) [A-Z][\w' -]{0,40}; ?)?"
+_DATED = r"(?=[^()]{0,80}(?:\d [A-Z]|[a-z] \d))"
 # "(1914–1998)" may be when somebody ruled, "(1914)" when he wrote: years alone tell no life.
 LIFE = re.compile(
-    rf"\({_FORMERLY}(?:(?=[^()]{0, 80}(?:\d [A-Z]|[a-z] \d))(?:born )?({DATE.pattern}){_PLACE}"
+    rf"\({_FORMERLY}(?:{_DATED}(?:born )?({DATE.pattern}){_PLACE}"
     rf"\s*[–—-]\s*({DATE.pattern}){_PLACE}|(?:born |b\. |\* ?)({DATE.pattern}){_PLACE})\)"
 )
 DAYS = frozenset("Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split())
