@@ -15,6 +15,10 @@ _VALUE = re.compile(r"([^\W_](?:[^:：.!?。！？;；]|\.(?!\s+[A-Z]|$)){0,50}?
 _MAX_NAME_WORDS, _MAX_NAME_CHARACTERS = 8, 10
 # Words of sentences: "I've spoken to Greg: they can do it" names nothing.
 _SAYING = frozenset("are can has have he i is it let she that there they was we were will you".split())
+# "Set port: 8080 in the file" tells what to do.
+_TELLING = frozenset("add choose enter open press run see select set use".split())
+# A value with a name of its own behind it: lines that were joined.
+_ANOTHER = re.compile(r"\s[\w-]+[:：]\s")
 # What a table calls the second of two columns whose first names it.
 _VALUES = frozenset("value values detail details data specification specifications 值 数值 内容 参数".split())
 Kind = Literal["heading", "paragraph", "item", "row"]
@@ -131,7 +135,9 @@ def value_of(text: str) -> tuple[str, str] | None:
     found = _VALUE.fullmatch(text)
     words = found[1].split() if found else []
     said = not _SAYING.isdisjoint(re.split(r"['’]", word)[0].lower() for word in words)
-    if found is None or said or len(words) > _MAX_NAME_WORDS:
+    if found is None or said or len(words) > _MAX_NAME_WORDS or (len(words) > 1 and words[0].lower() in _TELLING):
+        return None
+    if _ANOTHER.search(re.sub(r"\([^)]*\)", "", found[2])):
         return None
     torn = any(text.count(left) != text.count(right) for text in found.groups() for left, right in ("()", "（）", "“”"))
     long = _HAN.search(found[1]) and len(found[1]) > _MAX_NAME_CHARACTERS

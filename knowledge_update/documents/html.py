@@ -164,7 +164,10 @@ def _add(element: Any, tag: str, blocks: list[Block]) -> None:
         _walk_nested(element, blocks)
     elif tag == "dl":
         _add_definitions(element, blocks)
-    elif tag in ("p", "blockquote", "pre", "dd", "dt"):
+    elif tag == "pre":
+        # Only here a line's end in the source is one.
+        blocks.extend(paragraph(element.text_content()))
+    elif tag in ("p", "blockquote", "dd", "dt"):
         _add_paragraph(element, blocks)
     elif tag not in _ASIDE:
         _walk(element, blocks)

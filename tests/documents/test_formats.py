@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge_update.documents.blocks import Block, fold
+from knowledge_update.documents.blocks import Block, fold, value_of
 from knowledge_update.documents.html import page as html
 from knowledge_update.documents.markdown import markdown
 from knowledge_update.documents.text import decode, plain_text
@@ -387,3 +387,14 @@ def test_drawn_lines_front_matter_and_wrapped_hyphens_are_no_text() -> None:
     assert plain_text(text.encode()) == (
         "Kell", [Block("paragraph", "The lamp was built by the yard of Mylne-Carrow in the year 1874.")]
     )  # fmt: skip
+
+
+def test_the_lines_of_a_settings_file_stay_apart() -> None:
+    text = (
+        "# Server\n\nIt stores notes.\n\n```yaml\nport: 8080\nhost: localhost\n```\n\nSet `port: 8080` in the file.\n"
+    )
+    found = markdown(text.encode())[1]
+    assert texts(found)[1:3] == [("item", "port: 8080"), ("item", "host: localhost")]
+    assert value_of("port: 8080 host: localhost") is None
+    assert value_of("Set port: 8080 in the file.") is None
+    assert value_of("Warranty: 5 years (compressor: 10 years)") == ("Warranty", "5 years (compressor: 10 years)")
