@@ -113,8 +113,8 @@ def _width(parts: Sequence[str]) -> int:
 
 def _blocks(part: str, width: int) -> list[Block]:
     lines = [line for raw in part.split("\n") if (line := fold(raw))]
-    if len(lines) > 1 and all(map(value_of, lines)):
-        return paragraph(part)
+    if (whole := paragraph(part))[0].kind == "item":
+        return whole
     groups = [lines[:1]]
     for before, line in pairwise(lines):
         # Chinese has no words to wrap at, and what goes on in small letters was not ended.
