@@ -44,6 +44,8 @@ class Memory:
         self.cast = cast
         # References of the last sentence to something in that same sentence: where it stands whole they are clear.
         self.inner: set[int] = set()
+        # Whether the last sentence has a reference that is clear only to who reads it whole.
+        self.whole = False
         # Whose the possessive pronouns are that may stay in their clause, but not in another.
         self.owners: dict[int, str] = {}
         # Nouns that were brought in as something of their own: what they mean is not to be guessed from the title.
@@ -62,12 +64,16 @@ class Memory:
         here: list[Entity] = []
         self.inner = set()
         self.owners = {}
+        self.whole = False
         unresolved: UnresolvedError | None = None
         for token in sentence:
             try:
                 self._resolve_token(token, here, replaced)
             except UnresolvedError as error:
-                unresolved = unresolved or error
+                if self._clear_inside(token):
+                    self.whole = True
+                else:
+                    unresolved = unresolved or error
             entity = self._entity(token, replaced)
             if entity:
                 here.append(replace(entity, rank=_rank(token)))
@@ -173,6 +179,21 @@ class Memory:
         """Whether somebody else was mentioned who may be meant instead of a person who was no subject or object."""
         others = any(entity.kind == kind and entity.text != chosen.text for entity in self._mentioned)
         return kind == "person" and others and chosen.rank > _LAST_CERTAIN
+
+    def _clear_inside(self, token: Token) -> bool:
+        """Whether a reference is to what its sentence told before: `Edda sent his nephew`, `such as that of Ada`."""
+        if token.tag_ == "DT":
+            complements = any(child.dep_ in ("prep", "relcl", "acl") for child in token.children)
+            return token.lower_ in ("that", "those") and complements and token.i > token.sent.start
+        kind = _PERSONAL.get(token.lower_) or _POSSESSIVE.get(token.lower_)
+        # "Newcastle replaced him": not himself.
+        if kind is None or token.dep_ in ("dobj", "dative"):
+            return False
+        told = (word for word in token.doc[token.sent.start : token.i] if _is_subject(word))
+        return any(word.pos_ == "PROPN" or (word.pos_ == "NOUN" and self._may_mean(word, kind)) for word in told)
+
+    def _may_mean(self, noun: Token, kind: str) -> bool:
+        return self._kind(noun) == kind or (kind == "plural" and not self.is_person(noun))
 
     def _bound(self, token: Token, kind: str) -> bool:
         """Whether a pronoun means the subject of its own clause, so that it may stay."""
