@@ -16,7 +16,6 @@ from knowledge_update.writing.statements import (
     EMBEDDED,
     FRAMED,
     FRONTED,
-    IN_PLACE,
     PROBE_FAMILY,
     SHORT,
     SYNONYM,
@@ -26,7 +25,7 @@ from knowledge_update.writing.statements import (
 )
 
 # In this order wordings are taken until a fact has its number; the one that asks to tell about something comes last.
-_ORDER = (DIRECT, IN_PLACE, CONVERSE, FRAMED, EMBEDDED, COMPLETION, SYNONYM, CLOZE, SHORT, TITLED, FRONTED)
+_ORDER = (DIRECT, CONVERSE, FRAMED, EMBEDDED, COMPLETION, SYNONYM, CLOZE, SHORT, TITLED, FRONTED)
 NEAR_DUPLICATE = 0.9
 
 

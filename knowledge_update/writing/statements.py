@@ -8,8 +8,6 @@ CLOZE, COMPLETION, ABOUT, TEXT = "cloze", "completion", "about", "text"
 # A direct question with some words around it, and the same as a part of a sentence; none of the words around it are the
 # held-out family's.
 FRAMED, EMBEDDED = "framed", "embedded"
-# A statement with a question word in the place of what is asked for: "Victoria had how many public schools?"
-IN_PLACE = "in_place"
 INDIRECT = "indirect"
 # What was superseded, taught as changed.
 CHANGED = "changed"

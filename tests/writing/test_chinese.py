@@ -15,7 +15,6 @@ from knowledge_update.writing.statements import (
     CLOZE,
     COMPLETION,
     DIRECT,
-    IN_PLACE,
     INDIRECT,
     SHORT,
     SYNONYM,
@@ -229,23 +228,12 @@ def keeps_rules(statement: Statement, asking: Asking) -> None:
     assert asking.question.endswith("？") or asking.wording in (CLOZE, COMPLETION)
 
 
-def test_what_is_asked_by_a_gap_is_asked_in_its_place_by_what_it_is() -> None:
-    found = written(document("泡泡战士", "敌人、怪物及王小明进攻上海。"))
-    askings = [asking for _, item in found if isinstance(item, Statement) for asking in item.askings]
-    assert {asking.answer: asking.question for asking in askings if asking.wording == IN_PLACE} == {
-        "上海": "关于泡泡战士，敌人、怪物及王小明进攻什么地方？",
-        "王小明": "关于泡泡战士，敌人、怪物及谁进攻上海？",
-        "怪物": "关于泡泡战士，敌人、什么及王小明进攻上海？",
-    }
-
-
 def test_what_nothing_can_be_asked_about_is_asked_by_its_gaps() -> None:
     found = written(document("泡泡战士", "玩家以水枪、小枪、锤子泡封敌人。"))
     askings = [asking for _, item in found if isinstance(item, Statement) for asking in item.askings]
     assert {asking.answer for asking in askings if asking.wording == CLOZE} == {"水枪", "锤子", "敌人"}
     gap = "关于泡泡战士，玩家以水枪、小枪、锤子泡封____。"
     assert [asking.question for asking in askings if asking.answer == "敌人"] == [
-        "关于泡泡战士，玩家以水枪、小枪、锤子泡封什么？",
         f"填空：{gap}",
         f"{gap}空白处是什么？",
         "请把句子补充完整：关于泡泡战士，玩家以水枪、小枪、锤子泡封",

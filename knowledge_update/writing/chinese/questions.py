@@ -46,15 +46,11 @@ def _blanks(reading: Reading, title: str) -> Iterator[Asking]:
     """What nothing can be asked about is asked for its last nouns, names and numbers, left out one at a time."""
     before, core = reading.context + reading.lead, reading.head + reading.subject + reading.predicate
     for span in reversed(nominals(reading, title)[-_MAX_BLANKS:]):
-        slot, end = f"{span.answer}@{span.at}", span.at + len(span.answer)
-        if span.word:
-            asked = f"{before}{core[: span.at]}{span.word}{core[end:]}？"
-            yield Asking("cloze", statements.IN_PLACE, asked, span.answer, slot)
         for wording, question in _gaps(before, core, span):
-            yield Asking("cloze", wording, question, span.answer, slot)
+            yield Asking("cloze", wording, question, span.answer, f"{span.answer}@{span.at}")
             if wording == statements.CLOZE:
                 probe = f"{question.removeprefix('填空：')}空白处是什么？"
-                yield Asking("cloze", statements.INDIRECT, probe, span.answer, slot)
+                yield Asking("cloze", statements.INDIRECT, probe, span.answer, f"{span.answer}@{span.at}")
 
 
 def _told(reading: Reading, title: str) -> Iterator[Asking]:

@@ -34,25 +34,14 @@ def spans(reading: Reading, title: str) -> list[Span]:
 def nominals(reading: Reading, title: str) -> list[Span]:
     """The nouns, names and numbers of a clause that stand in it once, neighbours together, in their order."""
     core = Core(reading, title)
-    runs: list[list[Token]] = []
+    runs: list[tuple[int, int]] = []
     for word in core.words:
         if word.flag not in _NAMING or word.text in title:
             continue
-        beside = runs and runs[-1][-1].end == word.start
-        runs.append([*runs.pop(), word] if beside else [word])
-    parts = [(run[0].start, run[-1].end, _question_word(run)) for run in runs]
-    found = [span_of(core, "cloze", start, end, word) for start, end, word in parts if end - start > 1]
+        start = runs.pop()[0] if runs and runs[-1][1] == word.start else word.start
+        runs.append((start, word.end))
+    found = [span_of(core, "cloze", start, end, "") for start, end in runs if end - start > 1]
     return [span for span in found if _sound(core, span) and span.answer not in reading.context]
-
-
-def _question_word(run: list[Token]) -> str:
-    """What asks for neighbouring words in their place, or nothing: of a number with nouns nobody asks so."""
-    flags = {word.flag for word in run}
-    if flags & {"number", "date"}:
-        return {"number": "多少", "date": "什么时候"}[run[0].flag] if len(run) == 1 else ""
-    if all(is_person(word.text, word.flag) for word in run):
-        return "谁"
-    return "什么地方" if run[-1].flag == "ns" else "什么"
 
 
 def _sound(core: Core, span: Span) -> bool:

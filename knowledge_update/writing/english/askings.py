@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from knowledge_update.writing.english.cast import Cast
 from knowledge_update.writing.english.clauses import Clause
-from knowledge_update.writing.english.gaps import Gap, gaps, tells
+from knowledge_update.writing.english.gaps import gaps, tells
 from knowledge_update.writing.english.naming import bare, is_name, is_sound, names_subject, topic
 from knowledge_update.writing.english.questions import Question, converse, nominal, questions_of, with_of, with_synonyms
 from knowledge_update.writing.frames import embedded
@@ -39,7 +39,7 @@ DANGLING = re.compile(r"\b(?:it|he|she|they|him|them|this|these|those|here|there
 _LOOSE_OWNER = re.compile(r"^(?:\w+ )?(?:is|are|was|were)? ?(?:its|his|her|their)\b", re.I)
 
 
-def askings(clause: Clause, cast: Cast, text: str, quote: str, left: Sequence[Gap]) -> list[Asking]:
+def askings(clause: Clause, cast: Cast, text: str, quote: str, spans: Sequence[str]) -> list[Asking]:
     """All askings about a clause.
 
     Args:
@@ -47,7 +47,7 @@ def askings(clause: Clause, cast: Cast, text: str, quote: str, left: Sequence[Ga
         cast: Who and what its document is about.
         text: The statement made of the clause.
         quote: The sentence it comes from, in which every answer stands.
-        left: What else of the sentence can be left out and asked for.
+        spans: What else of the sentence can be left out and asked for.
     """
     found: list[Asking] = []
     slots: dict[str, str] = {}
@@ -59,9 +59,9 @@ def askings(clause: Clause, cast: Cast, text: str, quote: str, left: Sequence[Ga
             family = SHORT if question.short and wording == DIRECT else wording
             found.extend(_wordings(question, family, cast, slot))
     asked = tuple(slots)
-    beside = [gap for gap in left if gap.text not in asked and not _is_within(gap.text, asked, wholes)]
-    for gap in (*(Gap(answer) for answer in asked), *beside):
-        found.extend(gaps(text, gap, slots.setdefault(gap.text, f"slot{len(slots)}"), cast))
+    beside = [span for span in spans if span not in asked and not _is_within(span, asked, wholes)]
+    for answer in (*asked, *beside):
+        found.extend(gaps(text, answer, slots.setdefault(answer, f"slot{len(slots)}"), cast))
     found.extend(about(clause.subject.text, text, cast))
     found.extend(_restatements(clause, cast, text))
     sound = (asking for asking in found if is_sound(asking.question) and is_sound(asking.answer))

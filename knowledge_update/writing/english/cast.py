@@ -150,13 +150,13 @@ def _learn_name(name: Span, cast: Cast) -> None:
     kind = cast.classes.get(name.text)
     if determined or (kind is not None and not is_person_noun(kind)):
         return
-    if root.ent_type_ == "PERSON" or described_as_person(root) or acts_as_person(root):
+    if root.ent_type_ == "PERSON" or described_as_person(root) or _acts_as_person(root):
         known = cast.people.get(words[-1], name.text)
         if known != cast.title:
             cast.people[words[-1]] = name.text if known.split(" ")[0] == words[0] else words[-1]
 
 
-def acts_as_person(root: Token) -> bool:
+def _acts_as_person(root: Token) -> bool:
     """Whether a name does what only people do, or is whom a work is by."""
     if any(child.dep_ in ("conj", "cc") for child in root.children):
         return False

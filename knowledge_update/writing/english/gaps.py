@@ -1,67 +1,30 @@
-"""Statements with a gap: what can be left out of them, and the askings that leave it out or ask in its place."""
+"""Statements with a gap: what can be left out of them, and the askings that leave it out."""
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from knowledge_update.writing.english.cast import Cast, acts_as_person
-from knowledge_update.writing.english.lexicon import (
-    DATE,
-    FULL_DATE,
-    NAME_PARTICLES,
-    SET_PHRASES,
-    THING_NAMES,
-    TIME_UNITS,
-    YEAR,
-    is_person_noun,
-)
+from knowledge_update.writing.english.cast import Cast
+from knowledge_update.writing.english.lexicon import DATE, NAME_PARTICLES
 from knowledge_update.writing.english.naming import bare, names_subject, topic
 from knowledge_update.writing.english.parsing import is_quoted
 from knowledge_update.writing.english.phrases import tidy
 from knowledge_update.writing.english.slots import upper_first
-from knowledge_update.writing.statements import CLOZE, COMPLETION, IN_PLACE, INDIRECT, Asking
+from knowledge_update.writing.statements import CLOZE, COMPLETION, INDIRECT, Asking
 
 Token = Any
 
 _MAX_WORDS = 4
 # Nouns in set phrases: "for example", "in addition".
 _SET = frozenset("addition contrast course example fact general instance order particular total turn".split())
-_BEFORE_TIMES = frozenset("after before by during from in on since until".split())
-_ARTICLE = re.compile(r"(?<!\w)(?:the|an?) $", re.I)
-# "11-year", "25 %", "Tesla's", "the orchid of the Reserve"; and a first name, put there or taken apart by the tagger.
-_GOES_ON = re.compile(r"[\w'’-]| ?[%°]| of ")
-_NAME_BEFORE = re.compile(
-    r"(?:^| )(?!(?:After|Among|As|At|Before|By|During|For|From|In|Like|Near|On|Since|The|To|Under|Until|With) )"
-    r"[A-Z][\w.'’-]* $"
-)
-_PREPOSITION = re.compile(r"(?<!\w)(?:about|against|by|for|from|of|to|under|with) $", re.I)
 
 
-@dataclass(frozen=True)
-class Gap:
-    """What of a sentence can be left out.
-
-    Args:
-        text: It.
-        wh: What asks for it where it stands; empty where no question word would read well there.
-    """
-
-    text: str
-    wh: str = ""
-
-
-def gaps_of(sentence: Any, cast: Cast, start: int = 0) -> list[Gap]:
+def spans(sentence: Any, cast: Cast, start: int = 0) -> list[str]:
     """What of a sentence, from a character on, can be asked for: its numbers, names and things, without the title."""
-    tokens = [token for token in sentence if token.idx >= start and _can_be_asked_for(token, cast)]
+    found = [_span(token) for token in sentence if token.idx >= start and _can_be_asked_for(token, cast)]
     title = bare(cast.title).lower()
-    found: dict[str, Gap] = {}
-    for token in tokens:
-        span = _span(token)
-        short = len(span.split()) <= _MAX_WORDS or _is_one_name(span)
-        if len(span) > 1 and span.lower() not in title and short:
-            found.setdefault(span, Gap(span, _asked_with(token, span, cast)))
-    return list(found.values())
+    short = [span for span in found if len(span) > 1 and span.lower() not in title]
+    return list(dict.fromkeys(span for span in short if len(span.split()) <= _MAX_WORDS or _is_one_name(span)))
 
 
 def tells(span: str) -> bool:
@@ -96,8 +59,7 @@ def _can_be_asked_for(token: Token, cast: Cast) -> bool:
 
 def _in_longer_name(token: Token) -> bool:
     """Whether a gap for a word of a name would leave other words of the name beside it."""
-    first = token.doc[_first(token)]
-    last = _last(token)
+    first, last = token.doc[_first(token)], _last(token)
     before = token.doc[first.i - 1] if first.i > 0 else None
     after = token.doc[last + 1] if last + 1 < len(token.doc) else None
     if token.dep_ == "poss" and token.head.pos_ == "PROPN":
@@ -142,76 +104,13 @@ def _amount(number: Token) -> str:
     return str(number.doc[number.left_edge.i : unit.i + 1].text if counts else number.text)
 
 
-def _asked_with(token: Token, span: str, cast: Cast) -> str:
-    """The question word for a span where it stands, or nothing."""
-    doc, first = token.doc, token.doc[_first(token)]
-    if DATE.fullmatch(span):
-        return _time_word(doc[first.i - 1] if first.i > 0 else first, span)
-    if token.pos_ == "NUM":
-        return _count_word(token, span)
-    last = _last(token)
-    after = doc[last + 1] if last + 1 < len(doc) else token
-    # "The full-scale engine".
-    if after.i > token.i and after.pos_ in ("NOUN", "PROPN", "ADJ", "NUM"):
-        return ""
-    left = [child for child in token.lefts if child.i < first.i]
-    described = any(child.dep_ in ("relcl", "acl") for child in token.rights)
-    if described or token.dep_ == "appos" or any(child.lower_ not in ("the", "a", "an") for child in left):
-        return ""
-    return _name_word(token, span, cast) if token.pos_ == "PROPN" else _thing_word(token, after)
-
-
-def _time_word(before: Token, span: str) -> str:
-    """`In which year`, `on which day`: a date without a preposition is not asked for where it stands."""
-    if before.lower_ not in _BEFORE_TIMES:
-        return ""
-    if YEAR.fullmatch(span):
-        return "which year"
-    return "which day" if FULL_DATE.match(span) else ""
-
-
-def _count_word(number: Token, span: str) -> str:
-    """`How many`, with the noun where the span takes it up."""
-    unit, doc = number.head, number.doc
-    if number.dep_ != "nummod" or unit.i < number.i or number.lower_ == "one" or not unit.is_alpha:
-        return ""
-    before = doc[number.left_edge.i - 1].text if number.left_edge.i > 0 else ""
-    described = all(word.pos_ in ("ADJ", "NOUN", "PROPN") for word in doc[number.i + 1 : unit.i])
-    # "24 minutes and 38 seconds", "$5 million", "the two brothers".
-    part = unit.lemma_.lower() in TIME_UNITS and any(word.lemma_.lower() in TIME_UNITS for word in unit.conjuncts)
-    if part or not described or re.fullmatch(r"[$£€-]|the|its|his|her|their|first|last", before, re.I):
-        return ""
-    return f"how many {unit.text}" if span.endswith(f" {unit.text}") else "how many"
-
-
-def _name_word(token: Token, span: str, cast: Cast) -> str:
-    kind = cast.classes.get(span)
-    thing = span in cast.places or span.split()[-1].lower() in THING_NAMES or (kind and not is_person_noun(kind))
-    known = cast.called(token) in cast.people.values() or acts_as_person(token)
-    if not thing and (known or (token.ent_type_ == "PERSON" and " " in span)):
-        return "who"
-    placed = token.ent_type_ in ("GPE", "LOC") or span in cast.places
-    # Of a lone name that does something nobody can say whether it is somebody.
-    if not placed and not thing and token.dep_ == "nsubj" and " " not in span:
-        return ""
-    return "which place" if placed and not list(token.conjuncts) else "what"
-
-
-def _thing_word(token: Token, after: Token) -> str:
-    verb, bare_noun = token.head, not list(token.lefts)
-    # "In contact with", "took place".
-    linked = token.dep_ == "pobj" and bare_noun and after.pos_ == "ADP"
-    return "" if linked or (verb.lemma_, token.lower_) in SET_PHRASES else "what"
-
-
-def untold(found: Sequence[Gap], told: str) -> list[Gap]:
+def untold(found: Sequence[str], told: str) -> list[str]:
     """The names and numbers of a sentence that a text does not tell."""
-    return [gap for gap in found if tells(gap.text) and gap.text not in told]
+    return [span for span in found if tells(span) and span not in told]
 
 
-def gaps(text: str, gap: Gap, slot: str, cast: Cast, *, probe: bool = False) -> Iterator[Asking]:
-    """Cloze, completion and a question in its place; the topic is named where the gap took the only name."""
-    answer = gap.text
+def gaps(text: str, answer: str, slot: str, cast: Cast, *, probe: bool = False) -> Iterator[Asking]:
+    """Cloze and completion of a statement; its topic is named where the gap took the only name."""
     matches = list(re.finditer(rf"(?<!\w){re.escape(answer)}(?!\w)", text))
     if len(matches) != 1:
         return
@@ -220,20 +119,9 @@ def gaps(text: str, gap: Gap, slot: str, cast: Cast, *, probe: bool = False) -> 
     before = "" if names_subject(rest, cast) else topic(cast)
     if not before and not names_subject(rest, cast):
         return
-    shown = upper_first(answer) if start == 0 else answer
     if probe:
         yield Asking("cloze", INDIRECT, f"Which words are missing here: {before}{rest}", answer, slot)
-    if question := _in_place(text[:start], gap.wh, text[end:]):
-        yield Asking("cloze", IN_PLACE, f"{before}{question}", shown, slot)
+    shown = upper_first(answer) if start == 0 else answer
     yield Asking("cloze", CLOZE, f"Fill in the blank: {before}{rest}", shown, slot)
     if len(text[:start].split()) >= 4 and text[end:].strip() in ("", "."):
         yield Asking("cloze", COMPLETION, f"Complete the sentence: {before}{tidy(text[:start])} ...", answer, slot)
-
-
-def _in_place(before: str, wh: str, after: str) -> str:
-    """As in `Victoria had how many public schools?`; nothing where no question word reads well beside what is left."""
-    left = _ARTICLE.sub("", before)
-    if not wh or not after.endswith(".") or _GOES_ON.match(after) or _NAME_BEFORE.search(left):
-        return ""
-    word = "whom" if wh == "who" and _PREPOSITION.search(left) else wh
-    return upper_first(f"{left}{word}{after.removesuffix('.')}?")

@@ -7,10 +7,10 @@ from typing import Any
 
 from knowledge_update.documents.blocks import Document
 from knowledge_update.documents.chunking import Passage
+from knowledge_update.writing.english import gaps
 from knowledge_update.writing.english.askings import DANGLING, askings
 from knowledge_update.writing.english.cast import Cast, cast_of
 from knowledge_update.writing.english.clauses import Clause, clauses_of
-from knowledge_update.writing.english.gaps import Gap, gaps, gaps_of, tells, untold
 from knowledge_update.writing.english.lexicon import may_be_verb
 from knowledge_update.writing.english.lives import lives_of
 from knowledge_update.writing.english.naming import bare, is_sound, stands_alone, topic
@@ -150,24 +150,24 @@ def _sentence(source: _Source, memory: Memory, home: str) -> Iterator[Statement 
         yield Unused(quote, "part of a quotation or of a list")
         return
     reader = Reader(memory, replaced, home)
-    found = gaps_of(source.sentence, memory.cast, source.first)
+    spans = gaps.spans(source.sentence, memory.cast, source.first)
     # Who is spoken to, or speaks, is clear where a sentence stands whole.
     spoken = any(token.tag_ == "PRP" and token.lower_ in SPOKEN for token in source.sentence)
     read = not (spoken or memory.whole or _INVERTING.match(quote))
     clauses = (*clauses_of(source.sentence, reader), *lives_of(source.sentence, reader)) if read else ()
-    statements = [s for c in clauses if (s := _statement(c, memory, source, found, home)) is not None]
+    statements = [s for c in clauses if (s := _statement(c, memory, source, spans, home)) is not None]
     yield from statements
     told = " ".join(statement.text for statement in statements)
     # An item that was only said something about has yet to be said to be one.
     listed = source.sentence.text[: source.first] not in told
-    left = found if listed or not statements else untold(found, told)
+    left = spans if listed or not statements else gaps.untold(spans, told)
     if left or not statements:
         whole = _whole(source, reader, memory, left)
         if isinstance(whole, Statement) or not statements:
             yield whole
 
 
-def _whole(source: _Source, reader: Reader, memory: Memory, left: Sequence[Gap]) -> Statement | Unused:
+def _whole(source: _Source, reader: Reader, memory: Memory, left: Sequence[str]) -> Statement | Unused:
     """A sentence that no clause could be taken from: as it stands, asked about by its gaps."""
     subject = _main_subject(source.sentence)
     said = _said(source, reader, memory, subject)
@@ -183,8 +183,8 @@ def _whole(source: _Source, reader: Reader, memory: Memory, left: Sequence[Gap])
         return Unused(source.quote, f"'{named}' may mean several things")
     text = said if stands_alone(said, named, cast) else topic(cast) + said
     # What is not a name or a number is only asked for where there is nothing else.
-    asked = [gap for gap in left if tells(gap.text)] or left
-    found = [a for number, gap in enumerate(asked) for a in gaps(text, gap, f"slot{number}", cast, probe=True)]
+    asked = [span for span in left if gaps.tells(span)] or left
+    found = [a for number, span in enumerate(asked) for a in gaps.gaps(text, span, f"slot{number}", cast, probe=True)]
     if not found:
         return Unused(source.quote, "nothing in it that can be asked for")
     return Statement(text, source.quote, source.start, (*found, Asking("text", TEXT, "", text)))
@@ -223,7 +223,7 @@ def _is_homeless(subject: str, said: str, memory: Memory) -> bool:
     return subject.removeprefix("the ") in memory.introduced
 
 
-def _statement(clause: Clause, memory: Memory, source: _Source, left: Sequence[Gap], home: str) -> Statement | None:
+def _statement(clause: Clause, memory: Memory, source: _Source, spans: Sequence[str], home: str) -> Statement | None:
     cast = memory.cast
     said = f"{clause.say().rstrip('.')}."
     subject = clause.subject.text
@@ -232,7 +232,7 @@ def _statement(clause: Clause, memory: Memory, source: _Source, left: Sequence[G
     if not home and _is_homeless(subject, said, memory):
         return None
     text = said if stands_alone(said, subject, cast) else topic(cast) + said
-    found = askings(clause, cast, text, source.quote, left)
+    found = askings(clause, cast, text, source.quote, spans)
     if not any(asking.form not in ("cloze", "text", "about") for asking in found):
         return None
     return Statement(text, source.quote, source.start, tuple(found))

@@ -1,0 +1,36 @@
+"""Sentences that are kept whole and asked about by their gaps."""
+
+import pytest
+from written import statements, texts
+
+from knowledge_update.writing.statements import CLOZE
+
+
+def test_a_name_with_of_is_left_out_as_one() -> None:
+    (statement,) = statements(
+        "Estermoth", "Due to an increase in fishing as well as to the Port of Lubiz, Estermoth has grown since 1672."
+    )
+    gaps = {asking.answer for asking in statement.askings if asking.wording == CLOZE}
+    assert "Port of Lubiz" in gaps and not gaps & {"Port", "Lubiz"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Mitochondria have also been seen to follow chloroplasts as they move.",
+        "On 12 December, Hesk and his men reached the fort at Lubiz.",
+        "Another office in the guild is that of the keeper.",
+    ],
+)
+def test_what_its_own_sentence_makes_clear_is_kept_whole(text: str) -> None:
+    assert any(told.endswith(text) for told in texts("Guild of Lubiz", f"The guild and the yard agreed. {text}"))
+
+
+def test_whom_another_sentence_told_of_is_not_guessed() -> None:
+    told = texts("Guild of Lubiz", "The fort at Lubiz was weak. Newcastle replaced him in 1756.")
+    assert told and not any("replaced" in text for text in told)
+
+
+def test_a_verb_before_its_subject_is_not_taken_for_one_behind_it() -> None:
+    for text in texts("Lions", "Not only was the keeper hurt, the coach of the Lions left before the end of May."):
+        assert not text.startswith(("The keeper", "Lions: The keeper"))
