@@ -17,9 +17,9 @@ def test_a_name_with_of_is_left_out_as_one() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "Mitochondria have also been seen to follow chloroplasts as they move.",
-        "On 12 December, Hesk and his men reached the fort at Lubiz.",
-        "Another office in the guild is that of the keeper.",
+        "Gulls have also been seen to follow trawlers as they leave.",
+        "In spring, Hesk and his sons moved to the farm at Lubiz.",
+        "A third office in the guild is that of the keeper.",
     ],
 )
 def test_what_its_own_sentence_makes_clear_is_kept_whole(text: str) -> None:
