@@ -26,9 +26,13 @@ def test_what_its_own_sentence_makes_clear_is_kept_whole(text: str) -> None:
     assert any(told.endswith(text) for told in texts("Guild of Lubiz", f"The guild and the yard agreed. {text}"))
 
 
-def test_whom_another_sentence_told_of_is_not_guessed() -> None:
-    told = texts("Guild of Lubiz", "The fort at Lubiz was weak. Newcastle replaced him in 1756.")
-    assert told and not any("replaced" in text for text in told)
+@pytest.mark.parametrize(
+    "text",
+    ["Newcastle replaced him in 1756.", "The fort at Lubiz fell in 1756 when he left.", "Lubiz fell as they left."],
+)
+def test_whom_another_sentence_told_of_is_not_guessed(text: str) -> None:
+    told = texts("Guild of Lubiz", f"A fort at Lubiz was weak in 1754. {text}")
+    assert len(told) == 1 and told[0].endswith("was weak in 1754.")
 
 
 def test_a_verb_before_its_subject_is_not_taken_for_one_behind_it() -> None:

@@ -190,10 +190,13 @@ class Memory:
         if kind is None or token.dep_ in ("dobj", "dative"):
             return False
         told = (word for word in token.doc[token.sent.start : token.i] if _is_subject(word))
-        return any(word.pos_ == "PROPN" or (word.pos_ == "NOUN" and self._may_mean(word, kind)) for word in told)
+        return any(word.pos_ in ("NOUN", "PROPN") and self._may_mean(word, token, kind) for word in told)
 
-    def _may_mean(self, noun: Token, kind: str) -> bool:
-        return self._kind(noun) == kind or (kind == "plural" and not self.is_person(noun))
+    def _may_mean(self, noun: Token, pronoun: Token, kind: str) -> bool:
+        # Of many names the parser does not know whose they are; a firm, too, has "their" customers.
+        unknown = kind == "person" and noun.pos_ == "PROPN" and not self.is_thing(noun)
+        many = kind == "plural" and pronoun.tag_ == "PRP$" and not self.is_person(noun)
+        return unknown or many or self._kind(noun) == kind
 
     def _bound(self, token: Token, kind: str) -> bool:
         """Whether a pronoun means the subject of its own clause, so that it may stay."""
@@ -227,7 +230,9 @@ class Memory:
         """Whether a name is certainly nobody's; of many names the parser cannot tell."""
         name = name_of(token)
         told = name in self.cast.classes or name in self.cast.places or name.lower() in self.cast.title.lower()
-        determined = any(child.dep_ == "det" or child.pos_ == "NOUN" for child in token.children)
+        determined = any(
+            child.dep_ == "det" or (child.pos_ == "NOUN" and child.dep_ != "conj") for child in token.children
+        )
         return told or determined or token.text.lower() in THING_NAMES or not token.text[:1].isalpha()
 
     def _may_be_surname(self, token: Token) -> bool:
