@@ -222,7 +222,8 @@ def _train(ready: Prepared, config: Config, folder: RunFolder, group: Group) -> 
             folder.metrics.unlink(missing_ok=True)
     state = before[1] if before else checkpoints.Progress(ready.key, 0, [], 0.0)
     pace = paced(batches, streams, config, clock, partial(_tried, saver, folder, ready.replay, settings))
-    log.info("%s", schedules.described(config.schedule, config.optimizer.rate, len(batches)))
+    length = len(batches) if math.isinf(pace.steps) else round(pace.steps)
+    log.info("%s", schedules.described(config.schedule, config.optimizer.rate, length))
     if before:
         log.info("going on from step %d", state.step)
     aside = Weighed(ready.rows.aside, settings.balance)

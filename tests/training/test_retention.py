@@ -120,6 +120,8 @@ def test_a_training_tells_what_it_takes_and_the_report_draws_it(
     assert told[0]["kl"] < 1e-4 < told[-1]["kl"]
     assert told[0]["perplexity"] != told[-1]["perplexity"]
     assert f"a perplexity of {told[-1]['perplexity']:.2f} ({told[0]['perplexity']:.2f} before)" in caplog.text
+    # Of the steps that are made, not of those that nine passes would come to.
+    assert "the rate rises over 0 of 6 steps" in caplog.text
     drawn = plots.retention(folder)
     assert [plot.caption.partition(":")[0] for plot in drawn] == [*plots.WATCHED.values()]
     assert drawn[1].caption.endswith(f"{told[-1]['perplexity']:.3g} at step 6.")
