@@ -1,9 +1,9 @@
 """Sentences that are kept whole and asked about by their gaps."""
 
 import pytest
-from written import statements, texts
+from written import asked, statements, texts
 
-from knowledge_update.writing.statements import CLOZE
+from knowledge_update.writing.statements import CLOZE, DIRECT
 
 
 def test_a_name_with_of_is_left_out_as_one() -> None:
@@ -38,3 +38,8 @@ def test_whom_another_sentence_told_of_is_not_guessed(text: str) -> None:
 def test_a_verb_before_its_subject_is_not_taken_for_one_behind_it() -> None:
     for text in texts("Lions", "Not only was the keeper hurt, the coach of the Lions left before the end of May."):
         assert not text.startswith(("The keeper", "Lions: The keeper"))
+
+
+def test_a_name_that_begins_so_is_asked_for() -> None:
+    (statement,) = statements("Hesk", "Never Summer is a film by Runa Hesk.")
+    assert asked(statement, DIRECT)

@@ -30,7 +30,10 @@ _CONNECTIVE = re.compile(
 )
 _MARK = re.compile(r"(?:\d{1,2}(?:\.\d{1,2})+\.?|\d{1,2}[.)]|\([a-z]{1,3}\)|A(?:nswer)?\s*\d*:)\s+(?=[A-Z“\"])")
 # Behind these the verb stands before its subject, and one is easily taken for the other.
-_INVERTING = re.compile(r"(?:Not only|Nor|Never|Seldom|Rarely|Hardly|Scarcely|No sooner) ")
+_INVERTING = re.compile(
+    r"(?:Not only|Nor|Never|Seldom|Rarely|Hardly|Scarcely|No sooner)(?: [a-z]+)? "
+    r"(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|should|may|might|must)\b"
+)
 _WHOLE = re.compile(r"\b(?:is|are|was|were) \w+(?:ed|wn)$")
 _HOMELESS = re.compile(r"the [a-z-]+")
 
