@@ -98,7 +98,7 @@ def test_what_is_of_several_or_long_stays_as_it_is(sentence: str) -> None:
 
 
 def test_a_word_without_end_does_not_keep_the_rest_from_being_read() -> None:
-    paragraph = f"Orvessay's {'a' * 20_000} x1 is on a hill. It was founded in 1652."
+    paragraph = f"Orvessay's {'a' * 20_000} x1 is on a hill. Orvessay was founded in 1652."
     assert any("founded in 1652" in text for text in texts("Orvessay", paragraph))
 
 

@@ -20,6 +20,8 @@ _GENERIC = {
 }
 # Nouns that say of no name what it is.
 _ABSTRACT = frozenset("beginning end kind name one part reason result success thing way".split())
+# What in a title stands behind the noun it goes by: `the university` of `University of Lubiz`.
+_BEHIND = re.compile(r" (?:of|in|on|at|for|upon) |,")
 # What a biography's title tells of its subject besides the name.
 _YEARS = re.compile(r"\s*\((?:born |b\. )?\d{3,4}(?:\s*[–-]\s*\d{0,4})?\)$")
 
@@ -77,8 +79,10 @@ def cast_of(title: str, docs: Iterable[Span], classes: Mapping[str, str]) -> Cas
     text = " ".join(doc.text for doc in docs)
     title = _as_written(title, text)
     cast = Cast(_title_phrase(title, text), classes=dict(classes))
-    last = (re.findall(r"\w+", title.lower()) or [""])[-1]
-    cast.title_nouns.update({last, *(noun for noun, words in _GENERIC.items() if last in words)})
+    last = (re.findall(r"\w+", _BEHIND.split(title.lower())[0]) or [""])[-1]
+    if not re.search(rf"\b(?:an? {re.escape(title)}|{re.escape(title)}s)\b", text, re.I) or " " not in title:
+        # Of "a prime number" there are many, and "the number" is one of them.
+        cast.title_nouns.update({last, *(noun for noun, words in _GENERIC.items() if last in words)})
     for doc in docs:
         for token in doc:
             _learn_class(token, cast)
@@ -146,6 +150,8 @@ def _learn_name(name: Span, cast: Cast) -> None:
     if not 2 <= len(words) <= 4 or words[-1].lower() in THING_NAMES or name.text.lower() in cast.title.lower():
         return
     root = name.root
+    if root.tag_ == "NNPS":
+        return
     determined = any(child.lower_ == "the" for child in root.children)
     kind = cast.classes.get(name.text)
     if determined or (kind is not None and not is_person_noun(kind)):
@@ -208,4 +214,8 @@ def _learn_role(token: Token, cast: Cast) -> None:
 def name_of(root: Token) -> str:
     """The proper name whose head a token is, without determiner and class noun."""
     words = [child for child in root.lefts if child.dep_ in ("compound", "nmod", "flat") and child.pos_ == "PROPN"]
+    between = root.doc[words[0].i : root.i] if words else []
+    if any(token.lower_ == "and" for token in between) and all(token.pos_ in ("PROPN", "CCONJ") for token in between):
+        # "Victoria and Albert Museum".
+        return str(root.doc[words[0].i : root.i + 1].text)
     return " ".join(token.text for token in [*words, root])

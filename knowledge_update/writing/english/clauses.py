@@ -96,6 +96,9 @@ def _verbal(verb: Token, reader: Reader) -> Clause | None:
     denied = any(child.dep_ == "advmod" and child.lower_ in _DENYING for child in verb.children)
     if denied or any(child.lower_ == "plus" for child in verb.children):
         return None
+    # "They had Runa examined": not that Runa examined.
+    if verb.dep_ == "ccomp" and verb.head.lemma_ in ("have", "get", "let", "make") and verb.tag_ in ("VBN", "VBD"):
+        return None
     if subject is None or verb.tag_ not in ("VBD", "VBZ", "VBP", "VBN", "VBG", "VB") or _is_distrusted(verb):
         return None
     auxiliaries = _auxiliaries(verb)
@@ -137,7 +140,7 @@ def _subject(verb: Token, reader: Reader) -> Slot | None:
     if token.tag_ in ("WP", "WDT") and _says_little(verb):
         return None
     if token.tag_ in ("WP", "WDT"):
-        if verb.dep_ != "relcl" or verb.head.pos_ not in ("NOUN", "PROPN"):
+        if verb.dep_ != "relcl" or verb.head.pos_ not in ("NOUN", "PROPN") or verb.head.ent_type_ in ("DATE", "TIME"):
             return None
         token = _meant(token, verb, reader)
         # "The history of the island, which would …": of which island only its sentence tells.
@@ -173,7 +176,7 @@ def _is_distrusted(verb: Token) -> bool:
     if subject is None or any(child.dep_ in ("aux", "auxpass") for child in verb.children):
         return False
     several = any(child.dep_ in ("cc", "conj") or child.lower_ == "of" for child in subject.children)
-    return not several and (subject.tag_, verb.tag_) in (("NN", "VBP"), ("NNS", "VBZ"))
+    return not several and (subject.tag_, verb.tag_) in (("NN", "VBP"), ("NNP", "VBP"), ("NNS", "VBZ"))
 
 
 def _misread(verb: Token) -> bool:
@@ -257,7 +260,8 @@ def _appositive(token: Token, reader: Reader) -> Iterator[Clause]:
     listed = head.dep_ == "conj" or any(child.dep_ == "conj" for child in (*head.children, *token.children))
     if hedged or bare or listed or is_quoted(head):
         return
-    asides_of_head = frozenset(part.i for part in token.subtree)
+    ends = (child.i for child in head.rights if child.is_punct and child.i > token.right_edge.i)
+    asides_of_head = frozenset([*(part.i for part in token.subtree), *ends])
     subject = _noun_subject(head, reader.with_owners(), asides_of_head)
     text = reader.text(token)
     asks: list[Ask] = []
@@ -267,11 +271,13 @@ def _appositive(token: Token, reader: Reader) -> Iterator[Clause]:
         asks = [Ask("what", "who", text)] if len(text.split()) <= 8 else []
     elif len(text.split()) <= 8:
         asks = [Ask("what", "what", text)]
-    tense = "was" if _past(head) and not _lasting(token) else "is"
+    past = _past(head) and not _lasting(token)
     # "The warden" is somebody that can be asked for; who is "a farmer" cannot.
     only = token.pos_ == "NOUN" and any(child.lower_ == "the" for child in token.children)
-    if subject is not None:
+    # What is equated agrees in number: "the uplands (central Ommel)" is no equation.
+    if subject is not None and subject.plural == (token.tag_ in ("NNS", "NNPS")):
         asked = subject.asks if only else ()
+        tense = ("were" if past else "are") if subject.plural else ("was" if past else "is")
         yield Clause(replace(subject, asks=asked), (), tense, "be", "VBD", (Slot("attribute", text, tuple(asks)),))
 
 
@@ -300,8 +306,10 @@ def _participial(verb: Token, reader: Reader) -> Iterator[Clause]:
         subject = _noun_subject(verb.head.head, reader, frozenset(part.i for part in verb.head.subtree))
     if subject is None:
         return
-    # What somebody is "best known" for is read wrongly more often than not.
-    if verb.doc[verb.i - 1].lower_ == "best":
+    # What somebody is "best known" for is read wrongly more often than not; so is what "used to be".
+    if verb.doc[verb.i - 1].lower_ == "best" or verb.nbor(1).lower_ == "to":
+        return
+    if any(child.dep_ in ("aux", "auxpass") for child in verb.children):
         return
     called = verb.lemma_ in CALLING or verb.lemma_ == "know"
     definite = re.match(r"the |[A-Z]", subject.text)

@@ -5,22 +5,22 @@ from functools import cache
 
 # Nouns that say what somebody is; nouns in -er, -or, -ist, -ian, -man and -woman count too, but for the exceptions.
 PERSON_NOUNS = frozenset(
-    """actor actress adult ambassador apprentice architect artist astronomer athlete aunt author baker baron baroness
-    biologist
-    bishop boatswain botanist boy brother captain carpenter chancellor chef chemist child cleric coach colonel commander
-    composer cook count countess cousin daughter dean dentist designer diplomat doctor duchess duke earl economist
-    editor
-    emperor empress engineer farmer father foreman founder friend gardener general girl glassblower grandfather
-    granddaughter grandmother grandson guard guide harbourmaster heir helmsman husband inventor journalist judge keeper
-    king knight lady lawyer lieutenant lord magistrate maid man mason mathematician mayor mechanic merchant midwife
-    miller minister monk mother musician navigator neighbour nephew niece novelist nun nurse officer owner painter
-    partner philosopher photographer physicist pilot pioneer player poet policeman politician pope postwoman president
-    priest prince princess printer prisoner professor psychologist queen quarterback rector reporter researcher saint
-    sailor scholar scientist scribe sculptor secretary sergeant servant shepherd singer sister skipper smuggler soldier
-    son spy statesman stonemason student surgeon surveyor tailor teacher theologian tycoon uncle veteran veterinarian
-    vicar volunteer widow widower wife witness woman writer mountaineer auctioneer child islander villager foreigner
-    rebel customer candidate delegate immigrant migrant descendant official agent noble
-    treasurer commissioner citizen resident inhabitant patient parent tourist refugee survivor prophet pope""".split()
+    """
+    actor actress adult ambassador apprentice architect artist astronomer athlete aunt author baker baron baroness
+    biologist bishop boatswain botanist boy brother caliph captain carpenter chancellor chef chemist chieftain child
+    cleric coach colonel commander composer cook count countess cousin daughter dean dentist designer diplomat
+    doctor duchess duke earl economist editor emir emperor empress engineer farmer father foreman founder friend
+    gardener general girl glassblower grandfather granddaughter grandmother grandson guard guide harbourmaster heir
+    helmsman husband inventor journalist judge keeper king knight lady lawyer lieutenant lord magistrate maid man
+    mason mathematician mayor mechanic merchant midwife miller minister monk mother musician navigator neighbour
+    nephew niece novelist nun nurse officer owner painter partner philosopher photographer physicist pilot pioneer
+    player poet policeman politician pope postwoman president priest prince princess printer prisoner professor
+    psychologist queen quarterback rector reporter researcher saint sailor scholar scientist scribe sculptor
+    secretary shah sergeant servant shepherd singer sister skipper smuggler soldier son spy statesman stonemason
+    student sultan surgeon surveyor tailor teacher theologian tycoon uncle veteran veterinarian vicar volunteer
+    widow widower wife witness woman writer mountaineer auctioneer islander villager foreigner rebel customer
+    candidate delegate immigrant migrant descendant official agent noble treasurer commissioner citizen resident
+    inhabitant patient parent tourist refugee survivor prophet""".split()
 )
 _PERSON_ENDING = re.compile(r"(?:ist|ian|man|woman|smith|wright|monger)$")
 _NOT_PERSONS = frozenset(

@@ -16,7 +16,7 @@ from knowledge_update.writing.english.lives import lives_of
 from knowledge_update.writing.english.naming import bare, is_sound, stands_alone, topic
 from knowledge_update.writing.english.parsing import parse
 from knowledge_update.writing.english.phrases import Reader, tidy
-from knowledge_update.writing.english.references import SPOKEN, Memory, UnresolvedError
+from knowledge_update.writing.english.references import INNER, SPOKEN, Memory, UnresolvedError
 from knowledge_update.writing.english.slots import lower_first, upper_first
 from knowledge_update.writing.statements import TEXT, Asking, Statement, Unused
 
@@ -25,7 +25,7 @@ _MAX_GAP_WORDS = 40
 _INTRODUCTION = re.compile(r"(?:^|[.!?]\s+)([A-Z][^.!?:]*\s[^.!?:]*):\s*$")
 _CONNECTIVE = re.compile(
     r"(?:however|in addition|in particular|moreover|furthermore|therefore|thus|also|finally|for example|for instance"
-    r"|as a result|in fact|additionally|meanwhile|instead|nevertheless|but|and),? ",
+    r"|as a result(?! of)|in fact|additionally|meanwhile|instead|nevertheless|but|and),? ",
     re.I,
 )
 _MARK = re.compile(r"(?:\d{1,2}(?:\.\d{1,2})+\.?|\d{1,2}[.)]|\([a-z]{1,3}\)|A(?:nswer)?\s*\d*:)\s+(?=[A-Z“\"])")
@@ -156,7 +156,7 @@ def _sentence(source: _Source, memory: Memory, home: str) -> Iterator[Statement 
     spans = gaps.spans(source.sentence, memory.cast, source.first)
     # Who is spoken to, or speaks, is clear where a sentence stands whole.
     spoken = any(token.tag_ == "PRP" and token.lower_ in SPOKEN for token in source.sentence)
-    read = not (spoken or memory.whole or _INVERTING.match(quote))
+    read = not (spoken or _INVERTING.match(quote))
     clauses = (*clauses_of(source.sentence, reader), *lives_of(source.sentence, reader)) if read else ()
     statements = [s for c in clauses if (s := _statement(c, memory, source, spans, home)) is not None]
     yield from statements
@@ -230,7 +230,7 @@ def _statement(clause: Clause, memory: Memory, source: _Source, spans: Sequence[
     cast = memory.cast
     said = f"{clause.say().rstrip('.')}."
     subject = clause.subject.text
-    if not clause.slots or DANGLING.search(subject) or not is_sound(said):
+    if not clause.slots or DANGLING.search(subject) or INNER in said or not is_sound(said):
         return None
     if not home and _is_homeless(subject, said, memory):
         return None
