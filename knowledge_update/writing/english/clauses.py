@@ -8,6 +8,7 @@ from typing import Any
 from knowledge_update.writing.english.lexicon import CALLING, DATE, KIN, LIFE, NOW
 from knowledge_update.writing.english.parsing import is_quoted
 from knowledge_update.writing.english.phrases import Ask, Reader, tidy
+from knowledge_update.writing.english.roles import is_subject
 from knowledge_update.writing.english.slots import (
     Slot,
     is_mid_adverb,
@@ -129,9 +130,9 @@ def _auxiliaries(verb: Token) -> tuple[str, ...]:
 
 
 def _subject(verb: Token, reader: Reader) -> Slot | None:
-    found = [child for child in verb.children if child.dep_ in ("nsubj", "nsubjpass")]
+    found = [child for child in verb.children if is_subject(child)]
     if not found and verb.dep_ == "conj" and not _misread(verb):
-        if any(child.dep_ in ("nsubj", "nsubjpass") for child in verb.head.children) and verb.head.tag_ != "VB":
+        if any(is_subject(child) for child in verb.head.children) and verb.head.tag_ != "VB":
             return _subject(verb.head, reader)
         return None
     if not found:

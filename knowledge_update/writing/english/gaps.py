@@ -9,6 +9,7 @@ from knowledge_update.writing.english.lexicon import DATE, NAME_PARTICLES
 from knowledge_update.writing.english.naming import bare, names_subject, topic
 from knowledge_update.writing.english.parsing import is_quoted
 from knowledge_update.writing.english.phrases import tidy
+from knowledge_update.writing.english.roles import is_subject
 from knowledge_update.writing.english.slots import upper_first
 from knowledge_update.writing.statements import CLOZE, COMPLETION, INDIRECT, Asking
 
@@ -49,7 +50,7 @@ def _can_be_asked_for(token: Token, cast: Cast) -> bool:
     if _in_longer_name(token):
         return False
     counted = any(child.dep_ == "nummod" for child in token.children)
-    known = token.dep_ in ("nsubj", "nsubjpass") and any(child.lower_ == "the" for child in token.children)
+    known = is_subject(token) and any(child.lower_ == "the" for child in token.children)
     # "the summit of X": the noun says little, what follows it is what there is to know.
     relational = token.pos_ == "NOUN" and any(child.lower_ == "of" for child in token.rights)
     # "After the miss, …": what leads up to the sentence was told before it.

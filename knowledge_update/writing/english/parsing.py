@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 from knowledge_update.writing.english.lexicon import CALLING, MONTHS, may_be_verb
+from knowledge_update.writing.english.roles import is_subject
 
 Doc = Any
 Span = Any
@@ -149,7 +150,7 @@ def _mended(doc: Doc) -> Doc:
 
 def _join_class_noun(noun: Token) -> None:
     """`the storm Gudula tore`: a noun and the name after it are one subject, not two."""
-    if noun.pos_ != "NOUN" or noun.dep_ not in ("nsubj", "nsubjpass") or not list(noun.lefts):
+    if noun.pos_ != "NOUN" or not is_subject(noun) or not list(noun.lefts):
         return
     names = [part for part in noun.head.children if part.dep_ == noun.dep_ and part.pos_ == "PROPN" and part.i > noun.i]
     if names and names[0].left_edge.i == noun.i + 1:

@@ -125,7 +125,7 @@ class Memory:
             else:
                 owner = self._antecedent(_POSSESSIVE[word], here, token)
                 replaced[token.i] = owner + ("'" if owner.endswith("s") else "'s")
-                if token.head.dep_ in ("nsubj", "nsubjpass"):
+                if is_subject(token.head):
                     # "Its motto is X. It appears daily": what the first sentence goes on about is meant again.
                     here.append(Entity(owner, _POSSESSIVE[word], token.i, rank=-1))
         elif token.tag_ == "DT" and word in ("this", "these", "those", "that", "such"):
@@ -152,7 +152,7 @@ class Memory:
         if token.dep_ == "expl" or is_impersonal(token):
             return
         kind = _PERSONAL[token.lower_]
-        if token.dep_ in ("nsubj", "nsubjpass") or not self._bound(token, kind):
+        if is_subject(token) or not self._bound(token, kind):
             replaced[token.i] = self._antecedent(kind, here, token)
 
     def _resolve_definite(self, token: Token, replaced: dict[int, str]) -> None:
@@ -256,7 +256,7 @@ class Memory:
         """Whether a pronoun means the subject of its own clause, so that it may stay."""
         verb = token
         while verb.head != verb and verb.pos_ not in ("VERB", "AUX"):
-            if verb.dep_ in ("nsubj", "nsubjpass"):
+            if is_subject(verb):
                 return False
             verb = verb.head
         subjects = subjects_of(verb)

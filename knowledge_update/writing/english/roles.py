@@ -33,7 +33,7 @@ def following_subject(token: Token) -> Token | None:
 
 def subjects_of(verb: Token) -> list[Token]:
     """A verb's subject, or that of the verb it is coordinated with."""
-    own = [child for child in verb.children if child.dep_ in ("nsubj", "nsubjpass")]
+    own = [child for child in verb.children if is_subject(child)]
     return own or (subjects_of(verb.head) if verb.dep_ == "conj" and verb.head.pos_ in ("VERB", "AUX") else [])
 
 
@@ -64,7 +64,7 @@ def is_subordinate(token: Token) -> bool:
 
 def is_impersonal(token: Token) -> bool:
     """`It is said that`, `it rained`."""
-    if token.lower_ != "it" or token.dep_ not in ("nsubj", "nsubjpass"):
+    if token.lower_ != "it" or not is_subject(token):
         return False
     verb = token.head
     if token.dep_ == "nsubjpass" and verb.lemma_ in ("agree", "decide", "resolve"):

@@ -17,6 +17,7 @@ from knowledge_update.writing.english.naming import bare, is_sound, stands_alone
 from knowledge_update.writing.english.parsing import parse
 from knowledge_update.writing.english.phrases import Reader, tidy
 from knowledge_update.writing.english.references import INNER, SPOKEN, Memory, UnresolvedError
+from knowledge_update.writing.english.roles import is_subject
 from knowledge_update.writing.english.slots import lower_first, upper_first
 from knowledge_update.writing.statements import TEXT, Asking, Statement, Unused
 
@@ -122,7 +123,7 @@ def _home(cast: Cast, parsed: Sequence[Any]) -> str:
     if not title[:1].isalpha() or re.search(r"(?:^| )(?!(?:of|the|and|upon|in|on|de|la)\b)[a-z]", bare(cast.title)):
         return ""
     acts = any(
-        token.dep_ in ("nsubj", "nsubjpass") and token.lower_ == title.split()[-1]
+        is_subject(token) and token.lower_ == title.split()[-1]
         for doc in parsed
         for token in doc
         if title and cast.title not in cast.people.values()
@@ -214,7 +215,7 @@ def _said(source: _Source, reader: Reader, memory: Memory, subject: Any | None) 
 def _main_subject(sentence: Any) -> Any | None:
     """The subject of a sentence's main verb, if it is a noun or a name and the verb is finite."""
     for token in sentence.root.children:
-        if token.dep_ in ("nsubj", "nsubjpass") and token.pos_ in ("NOUN", "PROPN", "NUM", "PRON"):
+        if is_subject(token) and token.pos_ in ("NOUN", "PROPN", "NUM", "PRON"):
             return token
     return None
 
