@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from knowledge_update.writing.english.lexicon import CALLING, DATE, KIN, LIFE, NOW
+from knowledge_update.writing.english.lexicon import ASSERTING, CALLING, CLAIMING, DATE, KIN, LIFE, NOW
 from knowledge_update.writing.english.parsing import is_quoted
 from knowledge_update.writing.english.phrases import Ask, Reader, tidy
 from knowledge_update.writing.english.roles import is_subject
@@ -25,6 +25,8 @@ Token = Any
 _BRACKETS = re.compile(r"\s*\([^)]*\)")
 # What contractions are parsed as, and adverbs without which a verb says the opposite.
 _WHOLE = {"ca": "can", "wo": "will", "sha": "shall", "n't": "not", "n’t": "not"}
+_FINITE = ("VBD", "VBZ", "VBP", "MD")
+_AUXILIARY = ("aux", "auxpass")
 _DENYING = frozenset("barely hardly longer rarely scarcely seldom".split())
 _BE = {"is": "is", "are": "is", "was": "was", "were": "was", "am": "is", "be": "is"}
 
@@ -97,12 +99,14 @@ def _verbal(verb: Token, reader: Reader) -> Clause | None:
     denied = any(child.dep_ == "advmod" and child.lower_ in _DENYING for child in verb.children)
     if denied or any(child.lower_ == "plus" for child in verb.children):
         return None
-    # "They had Runa examined": not that Runa examined.
-    if verb.dep_ == "ccomp" and verb.head.lemma_ in ("have", "get", "let", "make") and verb.tag_ in ("VBN", "VBD"):
+    if _is_told(verb):
         return None
     if subject is None or verb.tag_ not in ("VBD", "VBZ", "VBP", "VBN", "VBG", "VB") or _is_distrusted(verb):
         return None
     auxiliaries = _auxiliaries(verb)
+    # "President Lorn not having seen it": a participle says nothing by itself.
+    if auxiliaries and not any(child.tag_ in _FINITE for child in _own_or_shared(verb) if child.dep_ in _AUXILIARY):
+        return None
     # "Which a monk copied": a participle without auxiliary that has a subject of its own is a past tense.
     own = any(child.dep_ == "nsubj" and child.pos_ != "PRON" for child in verb.children)
     tag = "VBD" if verb.tag_ == "VBN" and own and not auxiliaries else verb.tag_
@@ -112,7 +116,33 @@ def _verbal(verb: Token, reader: Reader) -> Clause | None:
     adverb = " ".join(child.lower_ for child in verb.lefts if is_mid_adverb(child, verb))
     slots = tuple(slots_of(verb, reader))
     passive = any(child.dep_ == "auxpass" for child in _own_or_shared(verb))
-    return Clause(subject, auxiliaries, verb.text, verb.lemma_.lower(), tag, slots, passive, particle, adverb)
+    clause = Clause(subject, auxiliaries, verb.text, verb.lemma_.lower(), tag, slots, passive, particle, adverb)
+    return None if _loses_denial(verb, clause) else clause
+
+
+def _is_told(verb: Token) -> bool:
+    """Whether a clause is what somebody says, believes or wonders, and not what its sentence says is so."""
+    while verb.dep_ == "conj":
+        verb = verb.head
+    if verb.dep_ != "ccomp":
+        return False
+    telling = verb.head
+    marks = [child for child in verb.lefts if child.dep_ == "mark" or child.tag_ in ("WP", "WRB", "WDT")]
+    # "They had Runa examined": not that Runa examined.
+    done = telling.lemma_ in ("have", "get", "let", "make") and verb.tag_ in ("VBN", "VBD")
+    if not marks and not done:
+        return telling.lemma_ in CLAIMING
+    open_question = any(mark.lower_ != "that" for mark in marks)
+    unsure = any(child.dep_ == "neg" or child.tag_ == "MD" for child in telling.children)
+    return open_question or unsure or telling.lemma_ not in ASSERTING
+
+
+def _loses_denial(verb: Token, clause: Clause) -> bool:
+    """Whether what says that something is not so would not be said with a clause."""
+    near = [verb, *(child for child in verb.children if child.dep_ in ("attr", "acomp", "dobj", "prep", "advmod"))]
+    denials = [child.lower_ for word in near for child in word.children if child.dep_ == "neg"]
+    said = clause.say().lower()
+    return any(_WHOLE.get(denial, denial) not in said for denial in denials)
 
 
 def _own_or_shared(verb: Token) -> list[Token]:
@@ -131,6 +161,9 @@ def _auxiliaries(verb: Token) -> tuple[str, ...]:
 
 def _subject(verb: Token, reader: Reader) -> Slot | None:
     found = [child for child in verb.children if is_subject(child)]
+    # "… and there were signs": the subject stands behind.
+    if any(child.dep_ == "expl" for child in verb.children):
+        return None
     if not found and verb.dep_ == "conj" and not _misread(verb):
         if any(is_subject(child) for child in verb.head.children) and verb.head.tag_ != "VB":
             return _subject(verb.head, reader)
@@ -144,6 +177,8 @@ def _subject(verb: Token, reader: Reader) -> Slot | None:
         if verb.dep_ != "relcl" or verb.head.pos_ not in ("NOUN", "PROPN") or verb.head.ent_type_ in ("DATE", "TIME"):
             return None
         token = _meant(token, verb, reader)
+        if _differ_in_number(token, verb):
+            return None
         # "The history of the island, which would …": of which island only its sentence tells.
         if not reader.place and [child.lower_ for child in token.lefts] == ["the"] and token.pos_ == "NOUN":
             return None
@@ -160,6 +195,15 @@ def _subject(verb: Token, reader: Reader) -> Slot | None:
     return _noun_subject(token, reader, frozenset())
 
 
+def _differ_in_number(noun: Token, verb: Token) -> bool:
+    """`The craters, which is …`: it is something else that the relative pronoun stands for."""
+    finite = next((child for child in verb.lefts if child.dep_ in _AUXILIARY), verb).lower_
+    several = noun.tag_ == "NNS" or any(child.dep_ == "conj" for child in noun.children)
+    return (several and finite in ("is", "was", "has")) or (
+        noun.tag_ == "NN" and not several and finite in ("are", "were", "have")
+    )
+
+
 def _says_little(verb: Token) -> bool:
     """Whether a relative clause says which thing is meant, and nothing more: `a plant that grows nowhere else`."""
     head = verb.head
@@ -174,6 +218,9 @@ def _is_distrusted(verb: Token) -> bool:
     if verb.lemma_ in CALLING and verb.tag_ == "VBD" and not any(child.dep_ == "dobj" for child in verb.children):
         return not any(child.dep_ == "auxpass" for child in verb.children)
     subject = next((child for child in verb.children if child.dep_ == "nsubj"), None)
+    # "Ruled by a duke" has lost its auxiliary.
+    if verb.tag_ == "VBD" and any(child.dep_ == "agent" for child in verb.children):
+        return not any(child.dep_ == "auxpass" for child in verb.children)
     if subject is None or any(child.dep_ in ("aux", "auxpass") for child in verb.children):
         return False
     several = any(child.dep_ in ("cc", "conj") or child.lower_ == "of" for child in subject.children)
@@ -300,7 +347,8 @@ def _lasting(apposition: Token) -> bool:
 
 def _participial(verb: Token, reader: Reader) -> Iterator[Clause]:
     """`the lens, made by Vidrel and Sons`: the lens was made by …; `an eel called Uncle Wriggle`: … is called …."""
-    if verb.head.pos_ not in ("NOUN", "PROPN"):
+    # "It was Hesk's adopted home": it is not Hesk who was adopted.
+    if verb.head.pos_ not in ("NOUN", "PROPN") or verb.head.dep_ == "poss":
         return
     subject = _noun_subject(verb.head, reader, frozenset(part.i for part in verb.subtree))
     if verb.head.dep_ == "appos":

@@ -158,6 +158,15 @@ NAME_PARTICLES = frozenset("al da das de del der di dos du el la le van von".spl
 # What gives something its name.
 CALLING = frozenset("call dub name nickname title".split())
 # What says that something is so at the time of writing.
+# What follows "that" behind these is so; behind these others, also without "that", it is what somebody thinks.
+ASSERTING = frozenset(
+    """announce confirm demonstrate discover find learn mean note observe prove realise realize recognise recognize
+    reveal show""".split()
+)
+CLAIMING = frozenset(
+    """allege argue assume believe claim conclude consider decide doubt estimate expect fear feel guess hold hope
+    imagine indicate insist predict propose recommend report say see seem state suggest suppose tell think""".split()
+)
 NOW = frozenset("now current currently present present-day today still".split())
 # What only people do: an unknown name that does it is somebody's.
 HUMAN_VERBS = frozenset(

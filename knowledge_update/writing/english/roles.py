@@ -69,6 +69,9 @@ def is_impersonal(token: Token) -> bool:
     verb = token.head
     if token.dep_ == "nsubjpass" and verb.lemma_ in ("agree", "decide", "resolve"):
         return True
+    # "It was here that Hesk landed".
+    if verb.lemma_ == "be" and any(part.dep_ == "mark" for child in verb.children for part in child.children):
+        return any(child.dep_ == "ccomp" for child in verb.children)
     clausal = any(child.dep_ in ("ccomp", "xcomp") for child in verb.children)
     told = [part for child in verb.children if child.dep_ in ("acomp", "ROOT") for part in (child, *child.children)]
     if verb.lemma_ == "be" and any(part.dep_ in ("xcomp", "ccomp", "advcl") for part in (*told, *verb.children)):

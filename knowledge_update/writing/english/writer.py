@@ -35,6 +35,7 @@ _INVERTING = re.compile(
     r"(?:Not only|Nor|Never|Seldom|Rarely|Hardly|Scarcely|No sooner)(?: [a-z]+)? "
     r"(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|should|may|might|must)\b"
 )
+_ALONE = frozenset("at by for from in like of on to unlike with".split())
 _WHOLE = re.compile(r"\b(?:is|are|was|were) \w+(?:ed|wn)$")
 _HOMELESS = re.compile(r"the [a-z-]+")
 
@@ -232,6 +233,9 @@ def _statement(clause: Clause, memory: Memory, source: _Source, spans: Sequence[
     said = f"{clause.say().rstrip('.')}."
     subject = clause.subject.text
     if not clause.slots or DANGLING.search(subject) or INNER in said or not is_sound(said):
+        return None
+    # "For, mobile uses steam": a preposition that lost what follows it.
+    if any(slot.text.lower() in _ALONE for slot in clause.slots if slot.fronted):
         return None
     if not home and _is_homeless(subject, said, memory):
         return None
