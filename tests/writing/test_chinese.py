@@ -149,6 +149,13 @@ def test_a_clause_that_needs_the_one_before_keeps_it() -> None:
     assert questions(cause, DIRECT)[0][0].endswith("2002年，一场火灾烧毁了面粉仓库，起因是什么？")
 
 
+def test_what_somebody_says_is_no_fact_of_its_own() -> None:
+    found = texts("潮歌学校", "潮歌学校很大。校长马蒂斯·欧文达尔在2009年指出，面包坊有12个烤炉。")
+    assert not [text for text in found if text.startswith("面包坊") or text.endswith("指出。")]
+    # A novel tells nothing of what comes after it.
+    assert "《北风》是一本小说。" in texts("北风", "《北风》是一本小说，获得2009年的海岛奖。")
+
+
 @pytest.mark.parametrize(
     ("sentence", "quote", "reason"),
     [

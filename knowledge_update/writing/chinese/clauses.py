@@ -16,6 +16,11 @@ _QUOTED = r"“[^“”]+”|「[^「」]+」|『[^『』]+』"
 _BOOK = r"《[^《》]+》"
 _PERIOD = re.compile(rf"[自从在于]?(?:{lexicon.DATE.pattern})(?:起|开始)?(?:[至到](?:{lexicon.DATE.pattern}|今))?")
 _OFFICE = re.compile("(?:曾|历|兼|调|升)?任(?!何|意|期|务|内[，的])")
+# What follows these and a comma is what somebody says or thinks.
+_TELLING = re.compile(
+    "(?:(?<![小之传学解演俗话一邪众图])说|认为|以为|表示|指出|宣称|声称|相信|主张|强调|断言|推测|猜测|怀疑|估计|预测|建议)"
+    "(?:道|过|了)?$"
+)
 _ASPECT = ("了", "过", "着")
 _NUMERAL = re.compile(rf"{lexicon.NUMBER.pattern}|{lexicon.ORDINAL.pattern}")
 
@@ -190,7 +195,7 @@ def _pieces(body: str) -> Iterator[tuple[int, int]]:
 def _subordinate(piece: str) -> bool:
     clause_of_time = re.search("(?:(?<!小)时|时候|之后|以后|之前|之际|(?<![太皇王])后|前|期间|的话)$", piece)
     inside = re.match("[^，]{0,8}(?:由于|虽然|尽管|如果|倘若|除了|(?<![假宛])若(?![干是]))", piece)
-    return piece.startswith(tuple(lexicon.SUBORDINATORS)) or bool(clause_of_time or inside)
+    return piece.startswith(tuple(lexicon.SUBORDINATORS)) or bool(clause_of_time or inside or _TELLING.search(piece))
 
 
 def _has_predicate(piece: str, title: str) -> bool:
