@@ -22,6 +22,17 @@ from written import texts
             "Tolvick, a captain from Lubiz, sailed to Corvane in 1702. He sold 40 barrels of oil there.",
             "Corvane: Tolvick sold 40 barrels of oil.",
         ),
+        # That Torvane is a man is told by the next sentence alone.
+        (
+            "Isce",
+            "While studying in Lubiz, Torvane became a member of the guild of Orrin. He came back to Corvane in 1908.",
+            "Torvane came back to Corvane in 1908.",
+        ),
+        (
+            "Isce",
+            "Torvane ruled the coast. His books were sold in Corvane in 1908.",
+            "Torvane's books were sold in Corvane in 1908.",
+        ),
     ],
 )
 def test_what_is_meant_is_named(title: str, paragraph: str, told: str) -> None:
@@ -55,6 +66,8 @@ def test_what_is_meant_is_named(title: str, paragraph: str, told: str) -> None:
             "has grown.",
             "Lubiz: Of clearance",
         ),
+        # What has an article is no man.
+        ("Isce", "The Torvane was wrecked in 1702. He bought 12 mills in 1703.", "The Torvane bought"),
         # Of many numbers one is not the title.
         (
             "Round number",

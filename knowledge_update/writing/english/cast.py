@@ -112,7 +112,9 @@ def _is_persons_name(title: str, docs: Iterable[Span]) -> bool:
         return False
     tokens = [token for doc in docs for token in doc]
     personal = any(token.lower_ in ("he", "she", "his", "her") for token in tokens)
-    return personal and any(token.text == words[-1] and token.dep_ in ("nsubj", "poss") for token in tokens)
+    return personal and any(
+        token.text == words[-1] and (token.dep_ in ("nsubj", "poss") or token.ent_type_ == "PERSON") for token in tokens
+    )
 
 
 def _as_written(title: str, text: str) -> str:

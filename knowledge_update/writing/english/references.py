@@ -71,6 +71,8 @@ class Memory:
         self._genders: dict[str, str] = {}
         # How many things the last sentence has.
         self._things = 0
+        # A name that the last sentence is about, of which it does not say whether it is somebody's.
+        self._acting = ""
 
     def resolve(self, sentence: Span) -> dict[int, str]:
         """Returns the words that stand for tokens of a sentence, by token index; then remembers the sentence.
@@ -97,9 +99,10 @@ class Memory:
                 here.append(replace(entity, rank=rank_of(token)))
         self._mentioned = sorted(here, key=lambda entity: entity.rank) + self._mentioned[:6]
         self._things = len({token.lower_ for token in sentence if self._is_one_thing(token)})
+        self._acting = next((self._called(t, "thing") for t in sentence if self._may_be_anybody(t)), "")
         if sentence.text.count('"') % 2:
             # Of whom somebody speaks is not told by who speaks.
-            self._mentioned = []
+            self._mentioned, self._acting = [], ""
         self._met.update(here)
         self.introduced |= self._introducing
         self._introducing = {token.lower_ for token in sentence if token.pos_ == "NOUN" and introduces(token)}
@@ -189,6 +192,10 @@ class Memory:
         elif found in here or self._clear_inside(token, here):
             # What is no subject is seldom meant, and who reads the sentence whole sees what is.
             raise UnresolvedError(f"'{token.text}' may mean several things")
+        if kind == "person" and found not in here and self._acting and not (found and found.rank <= 0):
+            # "Iqbal became a member. He came back": that it is a man is told only now.
+            self.cast.people.setdefault(self._acting.split()[-1], self._acting)
+            return self._acting
         title_is_person = self.cast.title in self.cast.people.values()
         if found is None and self.cast.title and kind == ("person" if title_is_person else "thing"):
             return self.cast.title
@@ -318,6 +325,12 @@ class Memory:
         if token.pos_ == "NOUN" and not any(child.dep_ in ("det", "poss", "nummod") for child in token.children):
             return None
         return Entity(self._called(token, kind), kind, token.i)
+
+    def _may_be_anybody(self, token: Token) -> bool:
+        """Whether a main subject is a name alone, of which nothing says that it is a thing's."""
+        named = token.pos_ == "PROPN" and is_subject(token) and rank_of(token) == 0
+        joined = any(child.dep_ in ("conj", "det", "poss") for child in token.children)
+        return named and not joined and token.tag_ == "NNP" and not self.is_person(token) and not self.is_thing(token)
 
     def _is_one_thing(self, token: Token) -> bool:
         mentioned = token.pos_ in ("NOUN", "PROPN") and token.dep_ not in ("compound", "nmod")

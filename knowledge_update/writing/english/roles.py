@@ -48,7 +48,8 @@ def rank_of(token: Token) -> int:
     """How soon a word is taken up again: 0 for a main subject, more for what stands deeper."""
     if token.tag_ == "PRP$":
         return -1
-    order = {"nsubj": 0, "nsubjpass": 0, "dobj": 1, "attr": 1, "pobj": 2}
+    # "Hesk, a captain who …" without a verb is about Hesk.
+    order = {"ROOT": 0, "nsubj": 0, "nsubjpass": 0, "dobj": 1, "attr": 1, "pobj": 2}
     return order.get(token.dep_, 3) + (0 if token.head.dep_ == "ROOT" else 3)
 
 
