@@ -114,3 +114,20 @@ def test_who_is_examined_does_not_examine() -> None:
     assert texts("Isce", "In 1702 the duke had Hesk examined at Corvane.") == [
         "Isce: In 1702, the duke had Hesk examined at Corvane."
     ]
+
+
+@pytest.mark.parametrize(
+    ("title", "paragraph"),
+    [
+        (
+            "Orrinism",
+            "Orrinism spread in 1702. The period ended with the sale of 12 mills. Here orrinism lives on.",
+        ),
+        ("Lubizer", "A Lubizer is rich. The period ended with the sale of 12 mills. Many Lubizers left."),
+        ("Third Isce War", "The Third Isce War lasted. The war was long. The period ended with the sale of 12 mills."),
+    ],
+)
+def test_an_idea_a_people_and_a_war_own_nothing(title: str, paragraph: str) -> None:
+    found = texts(title, paragraph)
+    assert any("period ended" in text for text in found)
+    assert not [text for text in found if f"period of {title}" in text or f"period of the {title}" in text]

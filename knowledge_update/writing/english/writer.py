@@ -35,6 +35,7 @@ _INVERTING = re.compile(
     r"(?:Not only|Nor|Never|Seldom|Rarely|Hardly|Scarcely|No sooner)(?: [a-z]+)? "
     r"(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|should|may|might|must)\b"
 )
+_EVENTS = frozenset("battle campaign crisis reformation revolt revolution siege uprising war".split())
 _ALONE = frozenset("at by for from in like of on to unlike with".split())
 _WHOLE = re.compile(r"\b(?:is|are|was|were) \w+(?:ed|wn)$")
 _HOMELESS = re.compile(r"the [a-z-]+")
@@ -122,6 +123,11 @@ def _home(cast: Cast, parsed: Sequence[Any]) -> str:
     title = cast.title.lower().removeprefix("the ")
     # "The piston of Steam engine" is no English, and "the heron of heron" none at all: a common noun wants its article.
     if not title[:1].isalpha() or re.search(r"(?:^| )(?!(?:of|the|and|upon|in|on|de|la)\b)[a-z]", bare(cast.title)):
+        return ""
+    # "The nickname of Huguenot", "the time of Imperialism": a kind or an idea has nothing of its own; nor has a war.
+    text = " ".join(doc.text for doc in parsed)
+    kind = rf"\b(?:{re.escape(bare(cast.title))}s|{re.escape(title)}s?)\b"
+    if re.search(kind, text) or title.split()[-1] in _EVENTS:
         return ""
     acts = any(
         is_subject(token) and token.lower_ == title.split()[-1]
